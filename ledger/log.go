@@ -1,0 +1,76 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+
+	"keyledger/events"
+)
+
+// Entry is one message of a commit with its guard.
+type Entry struct {
+	Message events.Message // Sequence is 0
+	Expect  uint64         // sequence of the last message on the same subject; 0: there is none
+}
+
+// Batch is what a tail hands over: contiguous messages in sequence order. An empty batch is a heartbeat.
+type Batch struct {
+	Messages []events.Message // valid until the handler returns, and so is their Data
+	Pending  uint64           // messages known to be stored after the last of these; 0: caught up
+}
+
+// Errors of a Log, to be tested with errors.Is.
+var (
+	// ErrConflict: a guard did not hold; nothing was stored.
+	ErrConflict = errors.New("ledger: the subject has moved on")
+	// ErrOverloaded: the append queue is full; nothing was stored.
+	ErrOverloaded = errors.New("ledger: the append queue is full")
+	// ErrUnavailable: the log cannot be reached or has stopped taking writes. Whether the entries were stored is
+	// unknown: an append that is repeated with the same event ids is settled, not stored twice.
+	ErrUnavailable = errors.New("ledger: the log is unavailable")
+	// ErrGap: the log lost a message. It must not be served.
+	ErrGap = errors.New("ledger: the log has a gap")
+)
+
+// Log is the append-only log of the ledger. ledger/jetstream implements it on NATS JetStream, ledger/ledgertest in
+// memory with faults; both pass ledgertest.Conformance.
+type Log interface {
+	// Append stores the entries of one command: all or none, contiguous, each only if its guard holds. It returns the
+	// sequence of the last one when they are durable. Entries have distinct subjects and event ids. An append whose
+	// answer was lost is settled by reading back: entries that are already stored with the same event ids are a
+	// success with their first sequence numbers.
+	Append(ctx context.Context, entries ...Entry) (uint64, error)
+
+	// Tail calls handle with every message from sequence from on, first those stored, then those to come, until ctx
+	// ends or handle fails. While nothing comes it calls handle with an empty batch at least every second, as long as
+	// the log is heard. It returns ErrGap when a sequence is missing.
+	Tail(ctx context.Context, from uint64, handle func(Batch) error) error
+
+	// Read returns the messages with these sequences, in their order.
+	Read(ctx context.Context, sequences ...uint64) ([]events.Message, error)
+
+	// Scan returns up to limit messages on subjects matching filter, from sequence from on, in order.
+	Scan(ctx context.Context, filter string, from uint64, limit int) ([]events.Message, error)
+
+	// Last returns the sequence of the last stored message, 0 when there is none.
+	Last(ctx context.Context) (uint64, error)
+}
+
+// UsageLog is the second log, for uses of keys. It may lose its last second in a crash.
+type UsageLog interface {
+	// AppendUsage stores one batch, encoded by events.EncodeUsage.
+	AppendUsage(ctx context.Context, data []byte) error
+
+	// TailUsage is Tail for usage batches. Gaps are allowed: old batches may have aged out.
+	TailUsage(ctx context.Context, from uint64, handle func(sequence uint64, data []byte) error) error
+}
+
+// Memo keeps small values for a day under a name, first writer wins: it carries the answers of idempotent requests.
+type Memo interface {
+	// Claim stores value under name if nothing is there and returns its revision; else it returns what is there.
+	Claim(ctx context.Context, name string, value []byte) (existing []byte, revision uint64, err error)
+	// Replace stores value if the revision is still the last one; else it fails with ErrConflict.
+	Replace(ctx context.Context, name string, value []byte, revision uint64) (uint64, error)
+	// Remove removes the value if the revision is still the last one.
+	Remove(ctx context.Context, name string, revision uint64) error
+}

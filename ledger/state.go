@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// State is what commands and queries read: the views of the ledger as of a position. projections implements it on
+// Pebble, ledgertest in memory. Strings in what it returns must not be modified and may pin a larger buffer.
+type State interface {
+	// Key returns a key, or ok false.
+	Key(ctx context.Context, id uuid.UUID) (k Key, ok bool, err error)
+
+	// KeyByDigest returns the key that has, or just before its last rotation had, this digest. previous tells that
+	// the digest is the older one. It takes no lock, and allocates nothing, on the in-memory index.
+	KeyByDigest(d Digest) (k Key, previous, ok bool, err error)
+
+	// Claim returns the state of a claim: held, and the sequence of the last message on its subject (0: none).
+	Claim(ctx context.Context, kind, hash string) (c ClaimState, err error)
+
+	// Agent and AgentByName return an agent of this exact owner, or ok false.
+	Agent(ctx context.Context, workspace, org, id string) (a Agent, ok bool, err error)
+	AgentByName(ctx context.Context, workspace, org, name string) (a Agent, ok bool, err error)
+
+	// Keys returns one page of keys, newest first. Agents one page of agents, newest first.
+	Keys(ctx context.Context, q *Query) (Page, error)
+	Agents(ctx context.Context, q *AgentQuery) (AgentPage, error)
+
+	// History returns up to limit sequences of a key's events that are >= from, in order.
+	History(ctx context.Context, key uuid.UUID, from uint64, limit int) ([]uint64, error)
+
+	// UseOrigin returns the origin of the last use of a key.
+	LastUse(ctx context.Context, key uuid.UUID) (LastUse, error)
+
+	// Roots returns the ids of all keys that may do everything for everyone: scope "ledger:*", no owner, no expiry,
+	// not disabled, not revoked.
+	Roots(ctx context.Context) ([]uuid.UUID, error)
+
+	// Position is the sequence of the last event in the state. WaitFor returns when Position has reached sequence.
+	Position() uint64
+	WaitFor(ctx context.Context, sequence uint64) error
+
+	// Lag is how many events the log is known to hold beyond Position; Heard is when the log was last heard.
+	Lag() uint64
+	Heard() time.Time
+}
+
+// ClaimState is what is known of a claim.
+type ClaimState struct {
+	Held     bool
+	Holder   string
+	Sequence uint64
+}
+
+// LastUse is the last use of a key and where it came from.
+type LastUse struct {
+	Use
+	IP        string
+	UserAgent string
+}
+
+// Query selects keys. Empty fields select all.
+type Query struct {
+	Workspace, Org, Agent string
+	Peer, Session         string
+	Status                Status // at Now
+	Environment, Type     string
+	Scope                 string
+	NamePrefix            string
+	UsedBefore            time.Time // last used before this, and at least once
+	UnusedSince           time.Time // not used since this, or never
+	Now                   time.Time
+	Limit                 int // 1 to 1000
+	After                 Cursor
+}
+
+// Cursor is a place in a list: just after the key with this creation time and id. The zero Cursor is the start.
+type Cursor struct {
+	CreatedAt time.Time
+	ID        uuid.UUID
+}
+
+// Page is one page of keys. Next is zero on the last one.
+type Page struct {
+	Keys []Key
+	Next Cursor
+}
+
+// AgentQuery selects agents. Empty fields select all.
+type AgentQuery struct {
+	Workspace, Org string
+	Name           string
+	Limit          int
+	After          string // opaque: Next of the page before
+}
+
+// AgentPage is one page of agents. Next is empty on the last one.
+type AgentPage struct {
+	Agents []Agent
+	Next   string
+}

@@ -1,0 +1,49 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"time"
+)
+
+// Event is one fact of the ledger, in the form of CloudEvents 1.0.
+type Event struct {
+	SpecVersion string          `json:"specversion"`
+	ID          string          `json:"id"`     // unique
+	Source      string          `json:"source"` // "/keyledger/<ledger>"
+	Type        string          `json:"type"`   // "keyledger.key.created", …
+	Subject     string          `json:"subject"`
+	Time        time.Time       `json:"time"`
+	Sequence    uint64          `json:"sequence,string"` // its place in the ledger
+	Data        json.RawMessage `json:"data"`
+}
+
+// EventQuery selects events by whom they are about. Zero fields select all.
+type EventQuery struct {
+	WorkspaceID string
+	OrgID       string
+	AgentID     string
+}
+
+// KeyEvents iterates over the history of a key, oldest first. It ends at the first error.
+func (c *Client) KeyEvents(ctx context.Context, id string, options ...CallOption) iter.Seq2[Event, error] {
+	return c.events(ctx, keyPath(id)+"/events", EventQuery{}, options)
+}
+
+// Events iterates over the history of an owner, oldest first. It ends at the first error.
+func (c *Client) Events(ctx context.Context, query EventQuery, options ...CallOption) iter.Seq2[Event, error] {
+	return c.events(ctx, "v1/events", query, options)
+}
+
+func (c *Client) events(ctx context.Context, path string, q EventQuery, options []CallOption) iter.Seq2[Event, error] {
+	return all(func(cursor string) (Page[Event], error) {
+		v := paging(cursor, 0)
+		set(v, "workspace_id", q.WorkspaceID)
+		set(v, "org_id", q.OrgID)
+		set(v, "agent_id", q.AgentID)
+		var p Page[Event]
+		err := c.do(ctx, get(path, v), &p, options)
+		return p, err
+	})
+}

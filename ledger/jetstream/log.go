@@ -1,0 +1,127 @@
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog and Memo of package ledger, on a nats-server
+// inside this process (Embed) or on an external NATS (Connect).
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keyledger/ledger"
+)
+
+// Options say how a Log works. The zero value is good for an embedded server.
+type Options struct {
+	// Replicas is how many servers hold each message: 1 (when 0), 3 or 5.
+	Replicas int
+	// Fingerprint, when not empty, is kept with the stream at its creation; another one is refused later.
+	Fingerprint string
+	// UsageBytes bounds the usage stream, 1 GiB when 0. The oldest batches go first.
+	UsageBytes int64
+	// MemoBytes bounds the memo, 1 GiB when 0. A full one refuses new names until the oldest are a day old.
+	MemoBytes int64
+	// Queue is how many appends may wait, 4096 when 0; beyond it they fail with ledger.ErrOverloaded.
+	Queue int
+	// Registerer takes the metrics; nil drops them.
+	Registerer prometheus.Registerer
+}
+
+func (o Options) withDefaults() Options {
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.UsageBytes == 0 {
+		o.UsageBytes = 1 << 30
+	}
+	if o.MemoBytes == 0 {
+		o.MemoBytes = 1 << 30
+	}
+	if o.Queue == 0 {
+		o.Queue = 4096
+	}
+	return o
+}
+
+// Log is the ledger in JetStream. Its methods may be called concurrently.
+type Log struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	options Options
+	memo    jetstream.KeyValue
+}
+
+var (
+	_ ledger.Log      = (*Log)(nil)
+	_ ledger.UsageLog = (*Log)(nil)
+	_ ledger.Memo     = (*Log)(nil)
+)
+
+// Open makes the streams or checks the ones there are. It refuses a stream that promises less than the ledger needs,
+// naming the field, and fails with ledger.ErrGap if the stream has lost messages. It tries until ctx ends.
+func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
+	l := &Log{nc: nc, options: o.withDefaults()}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: %w", err)
+	}
+	l.js = js
+	needed := ledgerConfig(&l.options)
+	info, err := ensureStream(ctx, js, needed)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLedger(&info.Config, &needed); err != nil {
+		return nil, err
+	}
+	if err := checkWhole(&info.State); err != nil {
+		return nil, err
+	}
+	if _, err := ensureStream(ctx, js, usageConfig(&l.options)); err != nil {
+		return nil, err
+	}
+	if l.memo, err = js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
+		return nil, fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)
+	}
+	return l, nil
+}
+
+// Close stops the log. Appends that wait fail with ledger.ErrUnavailable. The connection stays the caller's.
+func (l *Log) Close() error { return nil }
+
+// apiTimeout bounds one request to the JetStream API.
+const apiTimeout = 5 * time.Second
+
+// api sends a request to the JetStream API and reads its JSON answer into answer.
+func (l *Log) api(ctx context.Context, subject string, request, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	var data []byte
+	if request != nil {
+		var err error
+		if data, err = json.Marshal(request); err != nil {
+			return err
+		}
+	}
+	m, err := l.nc.RequestWithContext(ctx, subject, data)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+	}
+	var head struct {
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(m.Data, &head); err != nil {
+		return fmt.Errorf("jetstream: answer on %s: %w", subject, err)
+	}
+	if head.Error != nil {
+		return head.Error
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(m.Data, answer)
+}

@@ -1,7 +1,7 @@
 package events
 
 import (
-	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -10,7 +10,8 @@ import (
 // Type names what happened. A type is never renamed and never reused.
 type Type string
 
-// The types of the ledger. Adding one is a line here, a payload below and a golden file.
+// The types of the ledger. Adding one is a line here, a payload in a file of its own, a line in newBody and a golden
+// file.
 const (
 	KeyCreated      Type = "key.created"
 	KeyUpdated      Type = "key.updated"
@@ -29,8 +30,8 @@ type Header struct {
 	Version   int       // of the body's layout, from 1
 	ID        uuid.UUID // unique per event; also the Nats-Msg-Id
 	Time      time.Time // UTC, microseconds: when the command was decided
-	Actor     string    // key id of the principal who asked, or "system"
-	RequestID string    // of the request that asked, empty when there was none
+	Actor     string    // key id of the principal who asked, or "system"; 1 to 128 visible ASCII characters
+	RequestID string    // of the request that asked, empty when there was none; at most 128 visible ASCII characters
 }
 
 // Event is one decoded fact of the ledger.
@@ -50,18 +51,45 @@ type Message struct {
 	Data     []byte
 }
 
-// Payload is the body of one event type.
+// Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
+// *Revoked, *Agent, *Claim and *Release.
 type Payload interface {
+	body
+
+	// Type is the type of the events that have this payload.
 	Type() Type
+
+	version() int           // of the layout that encode writes
+	encode(*encoder)        // writes the fields, in ascending order of their names
+	missing() string        // name of the first required field that is absent, else ""
+	fits(s *Subject) bool   // s is the subject of what the payload is about
+	id() string             // of what the payload is about, in the exchange form
+	appendJSON(*jsonObject) // writes the members of the exchange form's data
 }
+
+// Limits of an Origin, in bytes. Encode and EncodeUsage cut what is longer, for no request fails by where it came from.
+const (
+	maxIP        = 64
+	maxUserAgent = 256
+)
 
 // Origin is where a request came from. It is personal data.
 type Origin struct {
-	IP        string
-	UserAgent string
+	IP        string // at most 64 bytes
+	UserAgent string // at most 256 bytes
 }
 
-// Owner is whom a key belongs to. Every part is optional (empty) and fixed at creation.
+// clean is o within its limits, and with "?" for what is not UTF-8.
+func (o Origin) clean() Origin {
+	return Origin{IP: cut(o.IP, maxIP), UserAgent: cut(o.UserAgent, maxUserAgent)}
+}
+
+func cut(s string, limit int) string {
+	return strings.ToValidUTF8(s[:min(len(s), limit)], "?")
+}
+
+// Owner is whom a key belongs to. Every part is optional (empty) and fixed at creation. Workspace, Org and AgentID are
+// at most 128 bytes.
 type Owner struct {
 	Workspace string
 	Org       string
@@ -73,79 +101,3 @@ type Owner struct {
 
 // Digest is the SHA-256 of a token.
 type Digest [32]byte
-
-// Created is the body of key.created.
-type Created struct {
-	KeyID       uuid.UUID
-	Owner       Owner
-	Name        string          // personal data
-	Scopes      string          // space-delimited, RFC 6749 section 3.3
-	Environment string          // "live" or "test"
-	KeyType     string          // "internal", "external", "github" or "slack"
-	Metadata    json.RawMessage // personal data; a compact JSON object, nil when empty
-	NotBefore   time.Time       // zero: none
-	ExpiresAt   time.Time       // zero: never
-	Digest      Digest
-	Hint        string // a few visible characters of the token
-}
-
-// Updated is the body of key.updated: nil means unchanged.
-type Updated struct {
-	KeyID     uuid.UUID
-	Name      *string // personal data
-	Scopes    *string
-	Metadata  *json.RawMessage // personal data; a nil message empties it
-	ExpiresAt *time.Time       // zero time: never
-}
-
-// Rotated is the body of key.rotated: the old digest stays valid until PreviousExpiresAt.
-type Rotated struct {
-	KeyID             uuid.UUID
-	Digest            Digest
-	Hint              string
-	PreviousExpiresAt time.Time  // not after the event's time: no grace
-	ExpiresAt         *time.Time // nil: unchanged; zero time: never
-}
-
-// Disabled is the body of key.disabled.
-type Disabled struct{ KeyID uuid.UUID }
-
-// Enabled is the body of key.enabled.
-type Enabled struct{ KeyID uuid.UUID }
-
-// Revoked is the body of key.revoked. It is final.
-type Revoked struct {
-	KeyID  uuid.UUID
-	Reason string // personal data
-}
-
-// Agent is the body of agent.registered.
-type Agent struct {
-	ID        string
-	Name      string // personal data
-	Workspace string
-	Org       string
-}
-
-// Claim is the body of claim.taken and names something that must be unique beyond one key.
-type Claim struct {
-	Kind   string // "token", "agent", "root", …
-	Hash   string // lower-case hex of SHA-256 over what is claimed
-	Holder string // id of the key or agent that holds it
-}
-
-// Release is the body of claim.released.
-type Release struct {
-	Kind string
-	Hash string
-}
-
-func (*Created) Type() Type  { return KeyCreated }
-func (*Updated) Type() Type  { return KeyUpdated }
-func (*Rotated) Type() Type  { return KeyRotated }
-func (*Disabled) Type() Type { return KeyDisabled }
-func (*Enabled) Type() Type  { return KeyEnabled }
-func (*Revoked) Type() Type  { return KeyRevoked }
-func (*Agent) Type() Type    { return AgentRegistered }
-func (*Claim) Type() Type    { return ClaimTaken }
-func (*Release) Type() Type  { return ClaimReleased }

@@ -1,0 +1,46 @@
+package events
+
+// body is the body of an event in one version of its layout.
+type body interface {
+	// decode reads the fields. It skips those it does not know.
+	decode(*decoder)
+}
+
+// superseded is a body in a layout that is no longer written.
+type superseded interface {
+	body
+	// upcast gives the same facts in the next version, which may be superseded itself.
+	upcast() body
+}
+
+// layout names a version of a type.
+type layout struct {
+	t       Type
+	version int
+}
+
+// newBody gives an empty body for a layout, nil when this program does not know it. It has one line for every layout
+// that was ever written, and none is ever removed.
+func newBody(l layout) body {
+	switch l {
+	case layout{KeyCreated, 1}:
+		return new(Created)
+	case layout{KeyUpdated, 1}:
+		return new(Updated)
+	case layout{KeyRotated, 1}:
+		return new(Rotated)
+	case layout{KeyDisabled, 1}:
+		return new(Disabled)
+	case layout{KeyEnabled, 1}:
+		return new(Enabled)
+	case layout{KeyRevoked, 1}:
+		return new(Revoked)
+	case layout{AgentRegistered, 1}:
+		return new(Agent)
+	case layout{ClaimTaken, 1}:
+		return new(Claim)
+	case layout{ClaimReleased, 1}:
+		return new(Release)
+	}
+	return nil
+}

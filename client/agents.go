@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -15,6 +16,7 @@ type Agent struct {
 	OrgID       string    `json:"org_id,omitempty"`
 	CreatedAt   time.Time `json:"created_at"`
 	CreatedBy   string    `json:"created_by"`
+	Sequence    uint64    `json:"sequence"` // of its registration in the ledger
 }
 
 // RegisterAgent is the input of Client.RegisterAgent.
@@ -28,7 +30,7 @@ type RegisterAgent struct {
 // RegisterAgent registers an agent, or returns the one of this owner and name that exists.
 func (c *Client) RegisterAgent(ctx context.Context, in RegisterAgent, options ...CallOption) (Agent, error) {
 	var a Agent
-	err := c.do(ctx, command("v1/agents", in), &a, options)
+	err := c.do(ctx, command(http.MethodPost, "v1/agents", in), &a, options)
 	return a, err
 }
 

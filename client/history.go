@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"strconv"
 	"time"
 )
 
@@ -24,11 +25,12 @@ type EventQuery struct {
 	WorkspaceID string
 	OrgID       string
 	AgentID     string
+	From        uint64 // the first ledger sequence
 }
 
-// KeyEvents iterates over the history of a key, oldest first. It ends at the first error.
-func (c *Client) KeyEvents(ctx context.Context, id string, options ...CallOption) iter.Seq2[Event, error] {
-	return c.events(ctx, keyPath(id)+"/events", EventQuery{}, options)
+// KeyEvents iterates over the history of a key from ledger sequence from on, oldest first. It ends at the first error.
+func (c *Client) KeyEvents(ctx context.Context, id string, from uint64, options ...CallOption) iter.Seq2[Event, error] {
+	return c.events(ctx, keyPath(id)+"/events", EventQuery{From: from}, options)
 }
 
 // Events iterates over the history of an owner, oldest first. It ends at the first error.
@@ -42,6 +44,9 @@ func (c *Client) events(ctx context.Context, path string, q EventQuery, options 
 		set(v, "workspace_id", q.WorkspaceID)
 		set(v, "org_id", q.OrgID)
 		set(v, "agent_id", q.AgentID)
+		if q.From > 0 {
+			v.Set("from", strconv.FormatUint(q.From, 10))
+		}
 		var p Page[Event]
 		err := c.do(ctx, get(path, v), &p, options)
 		return p, err

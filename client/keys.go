@@ -34,7 +34,7 @@ type Key struct {
 	Scopes            []string        `json:"scopes"`
 	Environment       string          `json:"environment"` // "live" or "test"
 	Type              string          `json:"type"`        // "internal", "external", "github" or "slack"
-	Metadata          json.RawMessage `json:"metadata,omitempty"`
+	Metadata          json.RawMessage `json:"metadata"`    // a JSON object
 	Status            Status          `json:"status"`
 	CreatedAt         time.Time       `json:"created_at"`
 	CreatedBy         string          `json:"created_by"` // id of the key that created it, or "system"
@@ -85,7 +85,7 @@ func (c *Client) CreateKey(ctx context.Context, in CreateKey, options ...CallOpt
 		Token string `json:"token,omitempty"` // in place of the hidden one
 	}{in, in.Token.Reveal()}
 	var issued Issued
-	err := c.do(ctx, command("v1/keys", body), &issued, options)
+	err := c.do(ctx, command(http.MethodPost, "v1/keys", body), &issued, options)
 	return issued, err
 }
 
@@ -120,8 +120,7 @@ func (c *Client) UpdateKey(ctx context.Context, id string, in UpdateKey, options
 		body["expires_at"] = nullable(*in.ExpiresAt)
 	}
 	var key Key
-	patch := &request{method: http.MethodPatch, path: keyPath(id), body: body, header: http.Header{}}
-	err := c.do(ctx, patch, &key, options)
+	err := c.do(ctx, command(http.MethodPatch, keyPath(id), body), &key, options)
 	return key, err
 }
 
@@ -145,7 +144,7 @@ func (c *Client) RotateKey(ctx context.Context, id string, in RotateKey, options
 		body["token"] = in.Token.Reveal()
 	}
 	var issued Issued
-	err := c.do(ctx, command(keyPath(id)+"/rotate", body), &issued, options)
+	err := c.do(ctx, command(http.MethodPost, keyPath(id)+"/rotate", body), &issued, options)
 	return issued, err
 }
 
@@ -155,21 +154,21 @@ func (c *Client) RevokeKey(ctx context.Context, id, reason string, options ...Ca
 		Reason string `json:"reason,omitempty"`
 	}{reason}
 	var key Key
-	err := c.do(ctx, command(keyPath(id)+"/revoke", body), &key, options)
+	err := c.do(ctx, command(http.MethodPost, keyPath(id)+"/revoke", body), &key, options)
 	return key, err
 }
 
 // DisableKey makes a key invalid until EnableKey.
 func (c *Client) DisableKey(ctx context.Context, id string, options ...CallOption) (Key, error) {
 	var key Key
-	err := c.do(ctx, command(keyPath(id)+"/disable", nil), &key, options)
+	err := c.do(ctx, command(http.MethodPost, keyPath(id)+"/disable", nil), &key, options)
 	return key, err
 }
 
 // EnableKey makes a disabled key valid again.
 func (c *Client) EnableKey(ctx context.Context, id string, options ...CallOption) (Key, error) {
 	var key Key
-	err := c.do(ctx, command(keyPath(id)+"/enable", nil), &key, options)
+	err := c.do(ctx, command(http.MethodPost, keyPath(id)+"/enable", nil), &key, options)
 	return key, err
 }
 

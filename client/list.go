@@ -11,6 +11,8 @@ type KeyQuery struct {
 	WorkspaceID string
 	OrgID       string
 	AgentID     string
+	PeerID      string
+	SessionID   string
 	Status      Status
 	Environment string
 	Type        string
@@ -32,6 +34,8 @@ func (c *Client) KeyPage(ctx context.Context, q KeyQuery, cursor string, limit i
 	set(v, "workspace_id", q.WorkspaceID)
 	set(v, "org_id", q.OrgID)
 	set(v, "agent_id", q.AgentID)
+	set(v, "peer_id", q.PeerID)
+	set(v, "session_id", q.SessionID)
 	set(v, "status", string(q.Status))
 	set(v, "environment", q.Environment)
 	set(v, "type", q.Type)

@@ -24,7 +24,8 @@ const (
 	retryAfterMost = 30 * time.Second
 )
 
-// request is one call of the API, whatever the number of attempts.
+// request is one call of the API, whatever the number of attempts. Every request is safe to repeat when the outcome of
+// an attempt is unknown: it only reads, or it is a command.
 type request struct {
 	method      string
 	path        string
@@ -32,16 +33,15 @@ type request struct {
 	body        any // nil: none
 	header      http.Header
 	minSequence uint64
-	repeatable  bool // safe to send again when the outcome of an attempt is unknown
 }
 
 func get(path string, query url.Values) *request {
-	return &request{method: http.MethodGet, path: path, query: query, header: http.Header{}, repeatable: true}
+	return &request{method: http.MethodGet, path: path, query: query, header: http.Header{}}
 }
 
-// command is a POST that changes something: its Idempotency-Key makes it safe to repeat.
-func command(path string, body any) *request {
-	r := &request{method: http.MethodPost, path: path, body: body, header: http.Header{}, repeatable: true}
+// command is a request that changes something: its Idempotency-Key makes it safe to repeat.
+func command(method, path string, body any) *request {
+	r := &request{method: method, path: path, body: body, header: http.Header{}}
 	r.header.Set("Idempotency-Key", rand.Text())
 	return r
 }
@@ -60,7 +60,7 @@ func (c *Client) do(ctx context.Context, r *request, out any, options []CallOpti
 	}
 	for attempt := 0; ; attempt++ {
 		err := c.attempt(ctx, r, body, out)
-		if err == nil || attempt >= c.retries || !r.repeatable || ctx.Err() != nil || !passing(err) {
+		if err == nil || attempt >= c.retries || ctx.Err() != nil || !passing(err) {
 			return err
 		}
 		if !pause(ctx, backoff(attempt, err)) {

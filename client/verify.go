@@ -46,7 +46,7 @@ func (c *Client) Verify(ctx context.Context, in Verify, options ...CallOption) (
 		Verify
 		Token string `json:"token"` // in place of the hidden one
 	}{in, in.Token.Reveal()}
-	r := &request{method: http.MethodPost, path: "v1/keys/verify", body: body, header: http.Header{}, repeatable: true}
+	r := &request{method: http.MethodPost, path: "v1/keys/verify", body: body, header: http.Header{}}
 	var v Verification
 	err := c.do(ctx, r, &v, options)
 	return v, err

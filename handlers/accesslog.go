@@ -1,0 +1,86 @@
+package handlers
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// logAccess writes the one line of a request. It names the route, not the path or the query, because people put tokens
+// into those by mistake. What went wrong inside is in "error", and only there.
+func (s *Server) logAccess(x *Exchange, took time.Duration) {
+	level := slog.LevelInfo
+	if x.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	handler, ctx := s.Logger.Handler(), x.Request.Context()
+	if !handler.Enabled(ctx, level) {
+		return
+	}
+	path := ""
+	if x.route != nil {
+		path = x.route.Path
+	}
+	// Made by hand: slog.Logger would look up this line's place in the source for every request.
+	line := slog.NewRecord(time.Now(), level, "request", 0)
+	line.AddAttrs(
+		slog.String("method", x.Request.Method),
+		slog.String("route", path),
+		slog.Int("status", x.Status),
+		slog.Duration("took", took),
+		slog.Int("bytes", len(x.Body)),
+		slog.String("ip", x.origin.IP),
+		slog.String("request_id", x.RequestID),
+	)
+	if x.Principal.KeyID != (uuid.UUID{}) {
+		line.AddAttrs(slog.String("by", x.Principal.KeyID.String()))
+	}
+	if x.keyID != (uuid.UUID{}) {
+		line.AddAttrs(slog.String("key", x.keyID.String()))
+	}
+	if x.err != nil {
+		line.AddAttrs(slog.String("code", string(AsError(x.err).Code)))
+		if x.Status >= statusCancelled {
+			line.AddAttrs(slog.String("error", x.err.Error()))
+		}
+	}
+	_ = handler.Handle(ctx, line) // a log that cannot be written is no reason not to answer
+}
+
+// LogWriter gathers lines and writes them out together: when 64 KiB are full, and at the latest an interval after the
+// first of them. Close writes out what is left.
+type LogWriter struct {
+	mu       sync.Mutex
+	buffer   *bufio.Writer
+	interval time.Duration
+	waiting  bool // a flush is on its way
+}
+
+// NewLogWriter gives a LogWriter before w.
+func NewLogWriter(w io.Writer, interval time.Duration) *LogWriter {
+	return &LogWriter{buffer: bufio.NewWriterSize(w, 64<<10), interval: interval}
+}
+
+// Write takes one line.
+func (l *LogWriter) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.waiting {
+		l.waiting = true
+		time.AfterFunc(l.interval, func() { _ = l.Close() })
+	}
+	return l.buffer.Write(line)
+}
+
+// Close writes out what has been gathered. The writer may be used on.
+func (l *LogWriter) Close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.waiting = false
+	return l.buffer.Flush()
+}

@@ -1,0 +1,104 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+
+	"keyledger/ledger"
+)
+
+// registerAgent is POST /v1/agents: 201 for a new agent, 200 for the one of this owner and name that exists.
+func (a *api) registerAgent(x *Exchange) error {
+	var in struct {
+		ID          string `json:"id"`
+		Name        string `json:"name"`
+		WorkspaceID string `json:"workspace_id"`
+		OrgID       string `json:"org_id"`
+	}
+	if err := x.Decode(&in); err != nil {
+		return err
+	}
+	agent, created, err := a.service.RegisterAgent(x.Context(), x.Call(), &ledger.RegisterAgent{
+		ID:        in.ID,
+		Name:      in.Name,
+		Workspace: in.WorkspaceID,
+		Org:       in.OrgID,
+	})
+	if err != nil {
+		return err
+	}
+	if created {
+		x.Status = http.StatusCreated
+		x.Header()["Location"] = []string{"/v1/agents/" + url.PathEscape(agent.ID)}
+	}
+	a.answerAgent(x, &agent)
+	return nil
+}
+
+// getAgent is GET /v1/agents/{id}.
+func (a *api) getAgent(x *Exchange) error {
+	agent, err := a.service.Agent(x.Context(), &x.Principal, x.Var("id"))
+	if err != nil {
+		return err
+	}
+	a.answerAgent(x, &agent)
+	return nil
+}
+
+// listAgents is GET /v1/agents.
+func (a *api) listAgents(x *Exchange) error {
+	p, err := x.query("workspace_id", "org_id", "name", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	limit, err := p.limit()
+	if err != nil {
+		return err
+	}
+	here := list(x.route.Path, "", p)
+	place, err := a.cursors.open(here, p["cursor"])
+	if err != nil {
+		return err
+	}
+	page, err := a.service.Agents(x.Context(), &x.Principal, &ledger.AgentQuery{
+		Workspace: p["workspace_id"],
+		Org:       p["org_id"],
+		Name:      p["name"],
+		Limit:     limit,
+		After:     string(place),
+	})
+	if err != nil {
+		return err
+	}
+	b := append(x.Body, `{"data":[`...)
+	for i := range page.Agents {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendAgent(b, &page.Agents[i])
+	}
+	var next []byte
+	if page.Next != "" {
+		next = []byte(page.Next)
+	}
+	x.Body = a.appendNext(b, here, next)
+	return nil
+}
+
+func (a *api) answerAgent(x *Exchange, agent *ledger.Agent) {
+	x.Saw(agent.Sequence)
+	x.Body = append(appendAgent(x.Body, agent), '\n')
+}
+
+func appendAgent(b []byte, a *ledger.Agent) []byte {
+	b = append(b, `{"id":`...)
+	b = appendString(b, a.ID)
+	b = append(b, `,"name":`...)
+	b = appendString(b, a.Name)
+	b = appendStringMember(b, `,"workspace_id":`, a.Workspace)
+	b = appendStringMember(b, `,"org_id":`, a.Org)
+	b = appendTimeMember(b, `,"created_at":`, a.CreatedAt)
+	b = appendStringMember(b, `,"created_by":`, a.CreatedBy)
+	b = appendUintMember(b, `,"sequence":`, a.Sequence)
+	return append(b, '}')
+}

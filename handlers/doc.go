@@ -1,0 +1,11 @@
+// Package handlers serves the ledger over HTTP: the native API, and what every dialect of another vendor's API is built
+// from.
+//
+// A request passes through one place, Server.ServeHTTP: it gets an Exchange, is matched to a Route, authenticated, run,
+// rendered, sent, counted and logged there, in that order. A Handler fills in the answer or returns an error; it writes
+// nothing and logs nothing itself. Rules live in the ledger package: a handler translates, the ledger decides.
+//
+// A dialect is a []Route with its own Render for errors, mounted with Server.Mount. It decodes bodies with
+// Exchange.Decode, runs commands with Exchange.Call, and answers with Exchange.WriteJSON or by appending to
+// Exchange.Body.
+package handlers

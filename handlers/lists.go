@@ -1,0 +1,103 @@
+package handlers
+
+import (
+	"keyledger/ledger"
+)
+
+// listKeys is GET /v1/keys. The other lists are the same with one owner in the path.
+func (a *api) listKeys(x *Exchange) error { return a.list(x, "") }
+
+func (a *api) listWorkspaceKeys(x *Exchange) error { return a.list(x, "workspace_id") }
+func (a *api) listOrgKeys(x *Exchange) error       { return a.list(x, "org_id") }
+func (a *api) listAgentKeys(x *Exchange) error     { return a.list(x, "agent_id") }
+
+// list answers one page of keys. owner names the parameter that the path gives.
+func (a *api) list(x *Exchange, owner string) error {
+	p, err := x.query("workspace_id", "org_id", "agent_id", "peer_id", "session_id",
+		"status", "environment", "type", "scope", "name", "used_before", "unused_since", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	if owner != "" {
+		if _, twice := p[owner]; twice {
+			return invalid(owner, "it is in the path already")
+		}
+		if p == nil {
+			p = make(parameters, 1)
+		}
+		p[owner] = x.Var("id")
+	}
+	q, err := p.keyQuery()
+	if err != nil {
+		return err
+	}
+	here := list(x.route.Path, "", p)
+	place, err := a.cursors.open(here, p["cursor"])
+	if err != nil {
+		return err
+	}
+	if q.After, err = keyCursor(place); err != nil {
+		return err
+	}
+	q.Now = a.now()
+	page, err := a.service.Keys(x.Context(), &x.Principal, &q)
+	if err != nil {
+		return err
+	}
+	b := append(x.Body, `{"data":[`...)
+	for i := range page.Keys {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendKey(b, &page.Keys[i], q.Now)
+	}
+	var next []byte
+	if page.Next != (ledger.Cursor{}) {
+		next = keyPlace(page.Next)
+	}
+	x.Body = a.appendNext(b, here, next)
+	return nil
+}
+
+// appendNext ends a page with the cursor of the next one, null when there is none.
+func (a *api) appendNext(b, list, place []byte) []byte {
+	b = append(b, `],"next_cursor":`...)
+	if place == nil {
+		b = append(b, `null`...)
+	} else {
+		b = appendString(b, a.cursors.seal(list, place))
+	}
+	return append(b, '}', '\n')
+}
+
+// keyQuery is the query of a list of keys, but for its place.
+func (p parameters) keyQuery() (q ledger.Query, err error) {
+	q = ledger.Query{
+		Workspace:  p["workspace_id"],
+		Org:        p["org_id"],
+		Agent:      p["agent_id"],
+		Peer:       p["peer_id"],
+		Session:    p["session_id"],
+		Scope:      p["scope"],
+		NamePrefix: p["name"],
+	}
+	if q.Limit, err = p.limit(); err != nil {
+		return q, err
+	}
+	status, err := p.oneOf("status", "active", "scheduled", "disabled", "expired", "revoked")
+	if err != nil {
+		return q, err
+	}
+	q.Status = ledger.Status(status)
+	if q.Environment, err = p.oneOf("environment", "live", "test"); err != nil {
+		return q, err
+	}
+	if q.Type, err = p.oneOf("type", "internal", "external", "github", "slack"); err != nil {
+		return q, err
+	}
+	if q.UsedBefore, err = p.moment("used_before"); err != nil {
+		return q, err
+	}
+	q.UnusedSince, err = p.moment("unused_since")
+	return q, err
+}

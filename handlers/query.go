@@ -1,0 +1,95 @@
+package handlers
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"keyledger/ledger"
+)
+
+// Page sizes.
+const (
+	defaultLimit = 50
+	maxLimit     = 1000
+)
+
+// parameters are the query parameters of a request, each given once, not empty.
+type parameters map[string]string
+
+// query reads the query of the request, in which only the parameters in names may stand.
+func (x *Exchange) query(names ...string) (parameters, error) {
+	return parseQuery(x.Request.URL.RawQuery, names)
+}
+
+func parseQuery(raw string, names []string) (parameters, error) {
+	if raw == "" {
+		return nil, nil
+	}
+	p := make(parameters)
+	for part := range strings.SplitSeq(raw, "&") {
+		if part == "" {
+			continue
+		}
+		rawName, rawValue, _ := strings.Cut(part, "=")
+		name, err := url.QueryUnescape(rawName)
+		if err != nil {
+			return nil, invalid("query", "the query is not well formed")
+		}
+		value, err := url.QueryUnescape(rawValue)
+		switch _, repeated := p[name]; {
+		case !slices.Contains(names, name):
+			return nil, invalid("query", "there is no such parameter here; there are "+strings.Join(names, ", "))
+		case repeated:
+			return nil, invalid(name, "the parameter is there twice")
+		case err != nil || !utf8.ValidString(value):
+			return nil, invalid(name, "the parameter is not well formed")
+		case value == "":
+			return nil, invalid(name, "the parameter is empty: leave it out")
+		}
+		p[name] = value
+	}
+	return p, nil
+}
+
+func invalid(field, detail string) error {
+	return &ledger.Error{Code: ledger.CodeInvalid, Field: field, Detail: detail}
+}
+
+// limit is the parameter limit, or its default.
+func (p parameters) limit() (int, error) {
+	v, ok := p["limit"]
+	if !ok {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, invalid("limit", "it must be a whole number from 1 to "+strconv.Itoa(maxLimit))
+	}
+	return n, nil
+}
+
+// oneOf is a parameter that has few values, empty when it is absent.
+func (p parameters) oneOf(name string, values ...string) (string, error) {
+	v, ok := p[name]
+	if ok && !slices.Contains(values, v) {
+		return "", invalid(name, "it must be one of "+strings.Join(values, ", "))
+	}
+	return v, nil
+}
+
+// moment is a parameter that is a time, zero when it is absent.
+func (p parameters) moment(name string) (time.Time, error) {
+	v, ok := p[name]
+	if !ok {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, v)
+	if err != nil || t.IsZero() {
+		return time.Time{}, invalid(name, "it must be an RFC 3339 time, such as 2030-01-31T12:00:00Z (a + in it is written %2B)")
+	}
+	return t.UTC(), nil
+}

@@ -1,0 +1,131 @@
+package handlers
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"keyledger/ledger"
+)
+
+// Route is one operation of an API.
+type Route struct {
+	Method string // "" for every method; a GET route answers HEAD too
+	Path   string // a gorilla/mux template; also the label in metrics and access lines
+	Handle Handler
+
+	Public      bool // without a token
+	Command     bool // changes something: honours Idempotency-Key
+	Conditional bool // honours If-Match
+	Hot         bool // answered from memory: no deadline of its own
+}
+
+// endpoint is a mounted Route.
+type endpoint struct {
+	Route
+	render  func(*Exchange, error)
+	metrics *routeMetrics
+}
+
+// Mount adds routes whose errors are answered by render. All routes are mounted before the first request; those
+// mounted first are matched first.
+func (s *Server) Mount(routes []Route, render func(*Exchange, error)) error {
+	for _, r := range routes {
+		route := s.router.NewRoute().Path(r.Path)
+		switch r.Method {
+		case "":
+		case http.MethodGet:
+			route.Methods(http.MethodGet, http.MethodHead)
+		default:
+			route.Methods(r.Method)
+		}
+		if err := route.GetError(); err != nil {
+			return fmt.Errorf("handlers: mount %s %s: %w", r.Method, r.Path, err)
+		}
+		s.endpoints[route] = &endpoint{Route: r, render: render, metrics: s.metrics.route(r.Method, r.Path)}
+	}
+	return nil
+}
+
+// Routes is every mounted route, ordered by path and method.
+func (s *Server) Routes() []Route {
+	routes := make([]Route, 0, len(s.endpoints))
+	for _, e := range s.endpoints {
+		routes = append(routes, e.Route)
+	}
+	slices.SortFunc(routes, func(a, b Route) int {
+		return strings.Compare(a.Path+" "+a.Method, b.Path+" "+b.Method)
+	})
+	return routes
+}
+
+// match finds the route of a request. The router is only asked, not run: running it would copy the request twice to
+// put the match into its context.
+func (s *Server) match(x *Exchange) error {
+	var m mux.RouteMatch
+	if s.router.Match(x.Request, &m) {
+		x.route, x.vars = s.endpoints[m.Route], m.Vars
+		return nil
+	}
+	if m.MatchErr == mux.ErrMethodMismatch {
+		if allowed := s.allowed(x.Request); len(allowed) > 0 {
+			x.Header()["Allow"] = []string{strings.Join(allowed, ", ")}
+			return &ledger.Error{Code: CodeMethod, Detail: "this path answers " + strings.Join(allowed, ", ")}
+		}
+	}
+	return &ledger.Error{Code: ledger.CodeNotFound, Detail: "there is nothing at this path"}
+}
+
+// allowed are the methods that the path of r answers.
+func (s *Server) allowed(r *http.Request) []string {
+	var methods []string
+	probe := *r
+	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
+		var m mux.RouteMatch
+		if probe.Method = method; s.router.Match(&probe, &m) {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
+// nativeRoutes is the native API. The router tries routes in this order, so the hottest are first.
+func nativeRoutes(s *Server, keys *keys) []Route {
+	a := &api{
+		service: s.Service,
+		now:     s.Now,
+		cursors: cursors{key: keys.cursor},
+		source:  "/keyledger/" + s.LedgerName,
+		verdict: s.metrics.verdict,
+	}
+	o := &operations{Config: &s.Config, metrics: metricsHandler(s.Gatherer)}
+	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
+	return []Route{
+		{Method: post, Path: "/v1/keys/verify", Handle: a.verify, Hot: true},
+		{Path: "/v1/authorize", Handle: a.authorize, Public: true, Hot: true},
+		{Method: post, Path: "/v1/keys", Handle: a.createKey, Command: true},
+		{Method: get, Path: "/v1/keys", Handle: a.listKeys},
+		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey},
+		{Method: post, Path: "/v1/keys/{id}/revoke", Handle: a.revokeKey, Command: true, Conditional: true},
+		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys},
+		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys},
+		{Method: get, Path: "/v1/agents/{id}/keys", Handle: a.listAgentKeys},
+		{Method: patch, Path: "/v1/keys/{id}", Handle: a.updateKey, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/keys/{id}/rotate", Handle: a.rotateKey, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
+		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
+		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents},
+		{Method: get, Path: "/v1/events", Handle: a.events},
+		{Method: post, Path: "/v1/agents", Handle: a.registerAgent, Command: true},
+		{Method: get, Path: "/v1/agents", Handle: a.listAgents},
+		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent},
+		{Method: get, Path: "/healthz", Handle: o.health, Public: true},
+		{Method: get, Path: "/readyz", Handle: o.ready, Public: true},
+		{Method: get, Path: "/metrics", Handle: o.showMetrics, Public: s.MetricsPublic},
+		{Method: get, Path: "/openapi.json", Handle: o.openAPI, Public: true},
+	}
+}

@@ -1,0 +1,195 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keyledger/ledger"
+)
+
+// Defaults of a Config.
+const (
+	DefaultMaxBody = 64 << 10 // bytes
+	DefaultTimeout = 10 * time.Second
+)
+
+// Config is what a Server is made of. Fields without a default are required.
+type Config struct {
+	Service    *ledger.Service
+	State      ledger.State // the same that Service has: for its position and for waiting on it
+	Memo       ledger.Memo  // of the answers to idempotent requests
+	Secret     []byte       // at least 32 bytes, the same on every node of a ledger: seals what Memo and cursors carry
+	LedgerName string       // in the source of events: "/keyledger/<name>"
+	Version    string       // of the program, for /healthz
+
+	Logger        *slog.Logger          // of the access lines
+	Registerer    prometheus.Registerer // takes the metrics of the server
+	Gatherer      prometheus.Gatherer   // what /metrics shows
+	MetricsPublic bool                  // /metrics without a token; else it takes scope ledger:audit without an owner
+
+	// Ready is nil when the node can serve. The text of its error is shown to anyone who asks /readyz.
+	Ready func(context.Context) error
+
+	// TrustedProxies are believed about whom they speak for (X-Forwarded-For). Empty: nobody is.
+	TrustedProxies []netip.Prefix
+
+	MaxBody int64            // bytes of a request's body; DefaultMaxBody when 0
+	Timeout time.Duration    // of a command or a query in the ledger; DefaultTimeout when 0
+	Now     func() time.Time // time.Now when nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Service == nil, c.State == nil, c.Memo == nil, c.Logger == nil, c.Ready == nil,
+		c.Registerer == nil, c.Gatherer == nil:
+		return errors.New("handlers: Service, State, Memo, Logger, Ready, Registerer and Gatherer are required")
+	case len(c.Secret) < 32:
+		return errors.New("handlers: Secret has less than 32 bytes")
+	case c.LedgerName == "":
+		return errors.New("handlers: LedgerName is required")
+	case c.Timeout > claimAge/2:
+		return fmt.Errorf("handlers: Timeout is over %v", claimAge/2)
+	}
+	return nil
+}
+
+// Server is the HTTP API: an http.Handler.
+type Server struct {
+	Config
+	router    *mux.Router
+	endpoints map[*mux.Route]*endpoint
+	exchanges sync.Pool
+	metrics   *metrics
+	once      *idempotency
+
+	// Header values that every answer shares.
+	noStore, noSniff, jsonType []string
+}
+
+// New gives a Server with the native API mounted.
+func New(c Config) (*Server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = DefaultMaxBody
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	m, err := newMetrics(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := deriveKeys(c.Secret)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Config:    c,
+		router:    mux.NewRouter().UseEncodedPath(),
+		endpoints: make(map[*mux.Route]*endpoint),
+		metrics:   m,
+		once:      &idempotency{memo: c.Memo, keys: keys, now: c.Now},
+		noStore:   []string{"no-store"},
+		noSniff:   []string{"nosniff"},
+		jsonType:  []string{"application/json"},
+	}
+	s.exchanges.New = func() any { return new(Exchange) }
+	if err := s.Mount(nativeRoutes(s, keys), RenderProblem); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// ServeHTTP answers one request: the only place that sends, counts and logs.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := s.exchanges.Get().(*Exchange)
+	x.begin(s, w, r)
+	s.metrics.inFlight.Inc()
+	if x.err = s.answer(x); x.err != nil {
+		x.render()
+	}
+	x.send()
+	s.metrics.inFlight.Dec()
+	took := time.Since(x.started)
+	s.metrics.count(x, took)
+	s.logAccess(x, took)
+	x.end()
+	s.exchanges.Put(x)
+}
+
+// answer runs the request and turns a panic into an error.
+func (s *Server) answer(x *Exchange) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	if err := s.match(x); err != nil {
+		return err
+	}
+	if x.route.Public {
+		return x.route.Handle(x)
+	}
+	if err := x.authenticate(); err != nil {
+		return err
+	}
+	if err := x.awaitSequence(); err != nil {
+		return err
+	}
+	if x.route.Hot {
+		return x.route.Handle(x)
+	}
+	ctx, cancel := context.WithTimeout(x.Request.Context(), s.Timeout)
+	defer cancel()
+	x.Request = x.Request.WithContext(ctx)
+	if x.route.Command {
+		return s.command(x)
+	}
+	return x.route.Handle(x)
+}
+
+// command runs a route that changes something, once per Idempotency-Key.
+func (s *Server) command(x *Exchange) error {
+	if x.route.Conditional {
+		if err := x.readIfMatch(); err != nil {
+			return err
+		}
+	}
+	if keys := x.Request.Header["Idempotency-Key"]; len(keys) > 0 {
+		return s.once.run(x, keys)
+	}
+	return x.route.Handle(x)
+}
+
+// render makes the answer of x.err, dropping what the handler has begun.
+func (x *Exchange) render() {
+	h := x.Header()
+	for _, name := range []string{"Etag", "Location", "Content-Type", "Keyledger-Sequence"} {
+		delete(h, name)
+	}
+	x.Body = x.Body[:0]
+	if x.route == nil {
+		RenderProblem(x, x.err)
+		return
+	}
+	x.route.render(x, x.err)
+}

@@ -16,7 +16,7 @@ func (*Agent) version() int { return 1 }
 func (a *Agent) encode(e *encoder) {
 	e.text("agent", a.ID)
 	e.text("org", a.Org)
-	e.personal(personal{name: textOrNil(&a.Name)})
+	e.personal(personal{name: a.Name})
 	e.text("ws", a.Workspace)
 }
 
@@ -28,9 +28,7 @@ func (a *Agent) decode(d *decoder) {
 		case "org":
 			a.Org = d.text()
 		case "p":
-			if p := d.personal(); p.name != nil {
-				a.Name = *p.name
-			}
+			a.Name = d.personal().name
 		case "ws":
 			a.Workspace = d.text()
 		default:
@@ -49,8 +47,8 @@ func (a *Agent) missing() string {
 	return ""
 }
 
-func (a *Agent) fits(s *Subject) bool {
-	return *s == Subject{Workspace: a.Workspace, Org: a.Org, Agent: a.ID}
+func (a *Agent) fits(s Subject) bool {
+	return s == Subject{Workspace: a.Workspace, Org: a.Org, Agent: a.ID}
 }
 
 func (a *Agent) id() string { return a.ID }

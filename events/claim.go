@@ -51,8 +51,8 @@ func (c *Claim) missing() string {
 	return ""
 }
 
-func (c *Claim) fits(s *Subject) bool {
-	return *s == Subject{ClaimKind: c.Kind, ClaimHash: c.Hash}
+func (c *Claim) fits(s Subject) bool {
+	return s == Subject{ClaimKind: c.Kind, ClaimHash: c.Hash}
 }
 
 func (c *Claim) id() string { return claimName(c.Kind, c.Hash) }
@@ -104,8 +104,8 @@ func (r *Release) missing() string {
 	return ""
 }
 
-func (r *Release) fits(s *Subject) bool {
-	return *s == Subject{ClaimKind: r.Kind, ClaimHash: r.Hash}
+func (r *Release) fits(s Subject) bool {
+	return s == Subject{ClaimKind: r.Kind, ClaimHash: r.Hash}
 }
 
 func (r *Release) id() string { return claimName(r.Kind, r.Hash) }

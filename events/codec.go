@@ -86,7 +86,7 @@ func check(p Payload, subject string) error {
 	if err != nil {
 		return err
 	}
-	if !p.fits(&s) {
+	if !p.fits(s) {
 		return fmt.Errorf("subject %q is not that of %s", subject, p.id())
 	}
 	return nil

@@ -36,11 +36,7 @@ func (c *Created) encode(e *encoder) {
 	e.bytes("key", c.KeyID[:])
 	e.time("nbf", c.NotBefore)
 	e.text("org", c.Owner.Org)
-	e.personal(personal{
-		agentName: c.Owner.AgentName,
-		metadata:  jsonOrNil(&c.Metadata),
-		name:      textOrNil(&c.Name),
-	})
+	e.personal(personal{agentName: c.Owner.AgentName, metadata: c.Metadata, name: c.Name})
 	e.text("peer", c.Owner.Peer)
 	e.text("scopes", c.Scopes)
 	e.text("session", c.Owner.Session)
@@ -68,7 +64,8 @@ func (c *Created) decode(d *decoder) {
 		case "org":
 			c.Owner.Org = d.text()
 		case "p":
-			c.setPersonal(d.personal())
+			p := d.personal()
+			c.Owner.AgentName, c.Metadata, c.Name = p.agentName, p.metadata, p.name
 		case "peer":
 			c.Owner.Peer = d.text()
 		case "scopes":
@@ -82,16 +79,6 @@ func (c *Created) decode(d *decoder) {
 		default:
 			d.skip()
 		}
-	}
-}
-
-func (c *Created) setPersonal(p personal) {
-	c.Owner.AgentName = p.agentName
-	if p.metadata != nil {
-		c.Metadata = *p.metadata
-	}
-	if p.name != nil {
-		c.Name = *p.name
 	}
 }
 
@@ -109,8 +96,8 @@ func (c *Created) missing() string {
 	return ""
 }
 
-func (c *Created) fits(s *Subject) bool {
-	return *s == Subject{Workspace: c.Owner.Workspace, Org: c.Owner.Org, Agent: c.Owner.AgentID, Key: c.KeyID}
+func (c *Created) fits(s Subject) bool {
+	return s == Subject{Workspace: c.Owner.Workspace, Org: c.Owner.Org, Agent: c.Owner.AgentID, Key: c.KeyID}
 }
 
 func (c *Created) id() string { return c.KeyID.String() }

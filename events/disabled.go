@@ -12,7 +12,7 @@ func (*Disabled) version() int               { return 1 }
 func (b *Disabled) encode(e *encoder)        { encodeKeyID(e, &b.KeyID) }
 func (b *Disabled) decode(d *decoder)        { decodeKeyID(d, &b.KeyID) }
 func (b *Disabled) missing() string          { return missingKeyID(&b.KeyID) }
-func (b *Disabled) fits(s *Subject) bool     { return s.Key == b.KeyID }
+func (b *Disabled) fits(s Subject) bool      { return s.Key == b.KeyID }
 func (b *Disabled) id() string               { return b.KeyID.String() }
 func (b *Disabled) appendJSON(o *jsonObject) { o.text("key_id", b.KeyID.String()) }
 
@@ -26,7 +26,7 @@ func (*Enabled) version() int               { return 1 }
 func (b *Enabled) encode(e *encoder)        { encodeKeyID(e, &b.KeyID) }
 func (b *Enabled) decode(d *decoder)        { decodeKeyID(d, &b.KeyID) }
 func (b *Enabled) missing() string          { return missingKeyID(&b.KeyID) }
-func (b *Enabled) fits(s *Subject) bool     { return s.Key == b.KeyID }
+func (b *Enabled) fits(s Subject) bool      { return s.Key == b.KeyID }
 func (b *Enabled) id() string               { return b.KeyID.String() }
 func (b *Enabled) appendJSON(o *jsonObject) { o.text("key_id", b.KeyID.String()) }
 

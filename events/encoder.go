@@ -50,16 +50,17 @@ func (e *encoder) WriteByte(b byte) error {
 	return nil
 }
 
-// object writes a map of the fields that write writes. Its length is known only then, so it is set afterwards, in a
-// header of the 16-bit form.
-func (e *encoder) object(write func()) {
+// object writes a map of the fields that write writes and gives their number. It is known only then, so it is set
+// afterwards, in a header of the 16-bit form.
+func (e *encoder) object(write func()) (fields int) {
 	outer := e.fields
 	e.fields = 0
 	e.keep(e.msg.EncodeMapLen(math.MaxUint16))
 	start := len(e.out)
 	write()
-	binary.BigEndian.PutUint16(e.out[start-2:], uint16(e.fields))
-	e.fields = outer
+	fields, e.fields = e.fields, outer
+	binary.BigEndian.PutUint16(e.out[start-2:], uint16(fields))
+	return fields
 }
 
 // field begins a field of the current map.

@@ -62,7 +62,7 @@ type Payload interface {
 	version() int           // of the layout that encode writes
 	encode(*encoder)        // writes the fields, in ascending order of their names
 	missing() string        // name of the first required field that is absent, else ""
-	fits(s *Subject) bool   // s is the subject of what the payload is about
+	fits(s Subject) bool    // s is the subject of what the payload is about
 	id() string             // of what the payload is about, in the exchange form
 	appendJSON(*jsonObject) // writes the members of the exchange form's data
 }

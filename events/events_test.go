@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"pgregory.net/rapid"
 )
 
 // The events that the tests share: one of every type with every field, and the bare ones.
@@ -88,4 +89,107 @@ func testEvents() map[string]Event {
 		all[name] = e
 	}
 	return all
+}
+
+// drawEvent draws an event as any command could make it.
+func drawEvent(t *rapid.T) Event {
+	subject, p := drawPayload(t)
+	return Event{
+		Header: Header{
+			Type: p.Type(), Version: p.version(), ID: drawUUID(t, "event id"), Time: drawTime(t, "time"),
+			Actor:     rapid.StringMatching(`[!-~]{1,128}`).Draw(t, "actor"),
+			RequestID: rapid.StringMatching(`[!-~]{0,128}`).Draw(t, "request id"),
+		},
+		Sequence: rapid.Uint64().Draw(t, "sequence"), Subject: subject, Payload: p,
+		Origin: Origin{IP: drawText(t, "ip", 0, maxIP), UserAgent: drawText(t, "user agent", 0, maxUserAgent)},
+	}
+}
+
+func drawPayload(t *rapid.T) (subject string, p Payload) {
+	key := drawUUID(t, "key id")
+	owner := Owner{
+		Workspace: drawText(t, "workspace", 0, MaxID), Org: drawText(t, "org", 0, MaxID), AgentID: drawText(t, "agent", 0, MaxID),
+		AgentName: drawText(t, "agent name", 0, 200), Peer: drawText(t, "peer", 0, 200), Session: drawText(t, "session", 0, 200),
+	}
+	subject = KeySubject(&owner, key)
+	switch rapid.SampledFrom(allTypes()).Draw(t, "type") {
+	case KeyCreated:
+		return subject, &Created{
+			KeyID: key, Owner: owner, Name: drawText(t, "name", 0, 200), Scopes: drawText(t, "scopes", 0, 2000),
+			Environment: drawText(t, "environment", 1, 10), KeyType: drawText(t, "key type", 1, 10),
+			Metadata: drawMetadata(t), NotBefore: drawTimeOrZero(t, "not before"), ExpiresAt: drawTimeOrZero(t, "expiry"),
+			Digest: drawDigest(t), Hint: drawText(t, "hint", 0, 20),
+		}
+	case KeyUpdated:
+		return subject, &Updated{
+			KeyID:     key,
+			Name:      rapid.Ptr(rapid.Just(drawText(t, "name", 0, 200)), true).Draw(t, "name"),
+			Scopes:    rapid.Ptr(rapid.Just(drawText(t, "scopes", 0, 200)), true).Draw(t, "scopes"),
+			Metadata:  rapid.Ptr(rapid.Just(drawMetadata(t)), true).Draw(t, "metadata"),
+			ExpiresAt: rapid.Ptr(rapid.Just(drawTimeOrZero(t, "expiry")), true).Draw(t, "expiry"),
+		}
+	case KeyRotated:
+		return subject, &Rotated{
+			KeyID: key, Digest: drawDigest(t), Hint: drawText(t, "hint", 0, 20),
+			PreviousExpiresAt: drawTimeOrZero(t, "previous expiry"),
+			ExpiresAt:         rapid.Ptr(rapid.Just(drawTimeOrZero(t, "expiry")), true).Draw(t, "expiry"),
+		}
+	case KeyDisabled:
+		return subject, &Disabled{KeyID: key}
+	case KeyEnabled:
+		return subject, &Enabled{KeyID: key}
+	case KeyRevoked:
+		return subject, &Revoked{KeyID: key, Reason: drawText(t, "reason", 0, 500)}
+	case AgentRegistered:
+		a := &Agent{ID: drawText(t, "id", 1, MaxID), Name: drawText(t, "name", 1, 200), Workspace: owner.Workspace, Org: owner.Org}
+		return AgentSubject(a.Workspace, a.Org, a.ID), a
+	case ClaimTaken:
+		c := &Claim{Kind: drawText(t, "kind", 1, MaxID), Hash: drawText(t, "hash", 1, MaxID), Holder: drawText(t, "holder", 1, MaxID)}
+		return ClaimSubject(c.Kind, c.Hash), c
+	default:
+		r := &Release{Kind: drawText(t, "kind", 1, MaxID), Hash: drawText(t, "hash", 1, MaxID)}
+		return ClaimSubject(r.Kind, r.Hash), r
+	}
+}
+
+// drawText draws a text of that many bytes.
+func drawText(t *rapid.T, label string, least, most int) string {
+	return rapid.StringN(least, -1, most).Draw(t, label)
+}
+
+func drawUUID(t *rapid.T, label string) uuid.UUID {
+	return uuid.UUID(append(rapid.SliceOfN(rapid.Byte(), 15, 15).Draw(t, label), 1))
+}
+
+func drawDigest(t *rapid.T) Digest {
+	return Digest(append(rapid.SliceOfN(rapid.Byte(), 31, 31).Draw(t, "digest"), 1))
+}
+
+func drawTime(t *rapid.T, label string) time.Time {
+	return time.UnixMicro(rapid.Int64Range(1, maxMicros).Draw(t, label)).UTC()
+}
+
+func drawTimeOrZero(t *rapid.T, label string) time.Time {
+	if rapid.Bool().Draw(t, "no "+label) {
+		return time.Time{}
+	}
+	return drawTime(t, label)
+}
+
+func drawMetadata(t *rapid.T) json.RawMessage {
+	m := rapid.MapOfN(rapid.String(), rapid.Int(), 0, 5).Draw(t, "metadata")
+	if len(m) == 0 {
+		return nil
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func allTypes() []Type {
+	return []Type{
+		KeyCreated, KeyUpdated, KeyRotated, KeyDisabled, KeyEnabled, KeyRevoked, AgentRegistered, ClaimTaken, ClaimReleased,
+	}
 }

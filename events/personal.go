@@ -9,38 +9,42 @@ import (
 // personal is the personal data of a body: its one field "p". It is apart from the rest so that it can be sealed, and
 // erased by destroying a key, without touching the history. The origin of the event belongs to it.
 type personal struct {
-	agentName string
-	metadata  *json.RawMessage // nil: absent; a nil message: emptied
-	name      *string          // nil: absent
-	reason    string
+	agentName   string
+	metadata    json.RawMessage
+	metadataSet bool // metadata is there even when empty
+	name        string
+	nameSet     bool // name is there even when empty
+	reason      string
 }
 
 // personal writes the field "p", absent when there is nothing in it.
 func (e *encoder) personal(p personal) {
-	if p == (personal{}) && e.origin == (Origin{}) {
-		return
-	}
+	start, fields := len(e.out), e.fields
 	e.field("p")
-	e.object(func() {
+	written := e.object(func() {
 		e.text("agent", p.agentName)
 		e.text("ip", e.origin.IP)
-		e.metadata("meta", p.metadata)
-		e.textChange("name", p.name)
+		if p.metadataSet || len(p.metadata) > 0 {
+			e.metadata("meta", p.metadata)
+		}
+		if p.nameSet || p.name != "" {
+			e.textOrEmpty("name", p.name)
+		}
 		e.text("reason", p.reason)
 		e.text("ua", e.origin.UserAgent)
 	})
+	if written == 0 {
+		e.out, e.fields = e.out[:start], fields
+	}
 }
 
-// metadata writes a JSON object as a string, absent when nil, empty when the message is.
-func (e *encoder) metadata(name string, value *json.RawMessage) {
-	if value == nil {
-		return
-	}
-	if len(*value) > 0 && !isObject(*value) {
+// metadata writes a JSON object, or nothing, as a string.
+func (e *encoder) metadata(name string, value json.RawMessage) {
+	if len(value) > 0 && !isObject(value) {
 		e.fail(name, "no JSON object")
 	}
 	e.field(name)
-	e.keep(e.msg.EncodeString(string(*value)))
+	e.keep(e.msg.EncodeString(string(value)))
 }
 
 // personal reads the field "p".
@@ -54,9 +58,9 @@ func (d *decoder) personal() (p personal) {
 		case "ip":
 			d.origin.IP = d.text()
 		case "meta":
-			p.metadata = d.metadata()
+			p.metadata, p.metadataSet = d.metadata(), true
 		case "name":
-			p.name = new(d.text())
+			p.name, p.nameSet = d.text(), true
 		case "reason":
 			p.reason = d.text()
 		case "ua":
@@ -70,33 +74,18 @@ func (d *decoder) personal() (p personal) {
 }
 
 // metadata reads a JSON object, or nothing, from a string.
-func (d *decoder) metadata() *json.RawMessage {
-	value := json.RawMessage(d.text())
-	if len(value) == 0 {
-		return new(json.RawMessage)
+func (d *decoder) metadata() json.RawMessage {
+	text := d.text()
+	if text == "" {
+		return nil
 	}
+	value := json.RawMessage(text)
 	if !isObject(value) {
 		d.fail("no JSON object")
 	}
-	return &value
+	return value
 }
 
-func isObject(value []byte) bool {
+func isObject(value json.RawMessage) bool {
 	return value[0] == '{' && jsontext.Value(value).IsValid()
-}
-
-// orNil is nil for what is absent when empty.
-
-func textOrNil(s *string) *string {
-	if *s == "" {
-		return nil
-	}
-	return s
-}
-
-func jsonOrNil(m *json.RawMessage) *json.RawMessage {
-	if len(*m) == 0 {
-		return nil
-	}
-	return m
 }

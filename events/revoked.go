@@ -33,7 +33,7 @@ func (r *Revoked) decode(d *decoder) {
 
 func (r *Revoked) missing() string { return missingKeyID(&r.KeyID) }
 
-func (r *Revoked) fits(s *Subject) bool { return s.Key == r.KeyID }
+func (r *Revoked) fits(s Subject) bool { return s.Key == r.KeyID }
 
 func (r *Revoked) id() string { return r.KeyID.String() }
 

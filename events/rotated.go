@@ -60,7 +60,7 @@ func (r *Rotated) missing() string {
 	return ""
 }
 
-func (r *Rotated) fits(s *Subject) bool { return s.Key == r.KeyID }
+func (r *Rotated) fits(s Subject) bool { return s.Key == r.KeyID }
 
 func (r *Rotated) id() string { return r.KeyID.String() }
 

@@ -24,7 +24,7 @@ func (*Updated) version() int { return 1 }
 func (u *Updated) encode(e *encoder) {
 	e.timeChange("exp", u.ExpiresAt)
 	e.bytes("key", u.KeyID[:])
-	e.personal(personal{metadata: u.Metadata, name: u.Name})
+	e.personal(u.personal())
 	e.textChange("scopes", u.Scopes)
 }
 
@@ -36,8 +36,7 @@ func (u *Updated) decode(d *decoder) {
 		case "key":
 			u.KeyID = d.uuid()
 		case "p":
-			p := d.personal()
-			u.Metadata, u.Name = p.metadata, p.name
+			u.setPersonal(d.personal())
 		case "scopes":
 			u.Scopes = new(d.text())
 		default:
@@ -46,9 +45,28 @@ func (u *Updated) decode(d *decoder) {
 	}
 }
 
+func (u *Updated) personal() (p personal) {
+	if u.Metadata != nil {
+		p.metadata, p.metadataSet = *u.Metadata, true
+	}
+	if u.Name != nil {
+		p.name, p.nameSet = *u.Name, true
+	}
+	return p
+}
+
+func (u *Updated) setPersonal(p personal) {
+	if p.metadataSet {
+		u.Metadata = &p.metadata
+	}
+	if p.nameSet {
+		u.Name = &p.name
+	}
+}
+
 func (u *Updated) missing() string { return missingKeyID(&u.KeyID) }
 
-func (u *Updated) fits(s *Subject) bool { return s.Key == u.KeyID }
+func (u *Updated) fits(s Subject) bool { return s.Key == u.KeyID }
 
 func (u *Updated) id() string { return u.KeyID.String() }
 

@@ -16,8 +16,11 @@ const MaxUses = 2048
 // usageVersion is the version of the layout of a batch.
 const usageVersion = 1
 
-// useLen is how many values are written for a use.
-const useLen = 5
+// useLen is how many values are written for a use, minUse how many bytes they have at least.
+const (
+	useLen = 5
+	minUse = 1 + 18 + 1 + 1 + 1 + 1
+)
 
 // Use is what was seen of one key since the last flush.
 type Use struct {
@@ -85,14 +88,18 @@ func decodeUsage(data []byte) ([]Use, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	uses := make([]Use, n-1)
-	for i := range uses {
-		d.use(&uses[i])
+	uses := make([]Use, 0, min(n-1, d.rest.Len()/minUse))
+	for range n - 1 {
+		u := d.use()
+		if d.err != nil {
+			return nil, d.err
+		}
+		uses = append(uses, u)
 	}
 	return uses, d.end()
 }
 
-func (d *decoder) use(u *Use) {
+func (d *decoder) use() (u Use) {
 	n := d.arrayLen()
 	if n < useLen {
 		d.fail(fmt.Sprintf("with a use of %d values", n))
@@ -108,4 +115,5 @@ func (d *decoder) use(u *Use) {
 	if u.KeyID == uuid.Nil || u.Count == 0 || u.Last.IsZero() {
 		d.fail("with a use out of range")
 	}
+	return u
 }

@@ -1,0 +1,165 @@
+// Package events is the wire contract of keyledger: what stands in the LEDGER and USAGE streams, byte by byte, and how
+// it is told to the world. Everything that reads or writes the ledger goes by it, in this program and in any other.
+//
+// # Messages
+//
+// One event is one JetStream message: a subject, six headers and a body. A message is never changed and never deleted.
+//
+// # Subjects
+//
+//	ledger.<workspace>.<org>.<agent>.<key id>   a key
+//	ledger.<workspace>.<org>.<agent>.~          an agent
+//	claim.<kind>.<hash>                         a claim
+//
+// The event type is no part of the subject: each key, agent and claim has one literal subject, so that the guard of an
+// append ("the last message on this subject is number N") is on exactly what the append is about. Owner filters are
+// plain NATS: ledger.acme.> is a workspace, ledger.*.*.bot7.* an agent.
+//
+// An id is 1 to 128 bytes. In a subject, a byte outside A-Z a-z 0-9 _ - is written =XX, in two upper-case hex digits;
+// every other byte must not be. "~" stands for an id that is absent. So no two ids share a token, and every token gives
+// its id back. A key id is a UUID in its 36 lower-case characters (RFC 9562 section 4).
+//
+// # Headers
+//
+//	Nats-Msg-Id            event id: a lower-case UUID, unique per event
+//	Keyledger-Type         type, such as key.created
+//	Keyledger-Version      version of the body's layout: decimal, from 1
+//	Keyledger-Time         when the command was decided: RFC 3339, UTC, always 6 decimals, such as 2026-01-02T03:04:05.000006Z
+//	Keyledger-Actor        key id of the principal who asked, or "system"
+//	Keyledger-Request-Id   id of the request that asked; absent when there was none
+//
+// Actor and request id are 1 to 128 visible ASCII characters.
+//
+// # Bodies
+//
+// A body is one MessagePack map and nothing after it. Names are strings, and ascend bytewise, so that none comes twice.
+// What is absent is left out. The kinds of values are:
+//
+//	text     str, UTF-8
+//	id       bin of 16 bytes: a UUID
+//	digest   bin of 32 bytes: SHA-256 of a token
+//	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
+//	json     str: one JSON object (RFC 8259); empty for none
+//	map      a map of such fields
+//
+// Extension types are not used. A field marked * is required. In key.updated and key.rotated, a field that is left out
+// says "unchanged", and one that is there but empty (or 0) says "now absent".
+//
+// key.created, version 1: a key was made.
+//
+//	agent     text    agent id
+//	digest *  digest
+//	env *     text    environment: live or test
+//	exp       time    expiry
+//	hint      text    a few visible characters of the token
+//	key *     id      key id
+//	nbf       time    not valid before
+//	org       text    organisation id
+//	p         map     agent (agent name), meta, name
+//	peer      text    peer id
+//	scopes    text    space-delimited (RFC 6749 section 3.3)
+//	session   text    session id
+//	type *    text    internal, external, github or slack
+//	ws        text    workspace id
+//
+// key.updated, version 1: what is mutable of a key was changed.
+//
+//	exp       time
+//	key *     id
+//	p         map     meta, name
+//	scopes    text
+//
+// key.rotated, version 1: a key has a new token. The one before stays valid until prev_exp.
+//
+//	digest *  digest  of the new token
+//	exp       time
+//	hint      text    of the new token
+//	key *     id
+//	p         map
+//	prev_exp  time    not after the event's time: at once
+//
+// key.disabled and key.enabled, version 1: a key was paused, and resumed.
+//
+//	key *     id
+//	p         map
+//
+// key.revoked, version 1: a key ended for good.
+//
+//	key *     id
+//	p         map     reason
+//
+// agent.registered, version 1: an agent has a name.
+//
+//	agent *   text    agent id
+//	org       text
+//	p *       map     name *
+//	ws        text
+//
+// claim.taken, version 1, and claim.released, version 1: something that must be unique beyond one key is in use, and is
+// not any more. A claim is committed in one atomic batch with the event that needs it, so two writers cannot both win.
+//
+//	hash *    text    lower-case hex of SHA-256 over what is claimed
+//	holder *  text    id of the key or agent that holds it; in claim.taken only
+//	kind *    text    token, agent, root, …
+//	p         map
+//
+// # Personal data
+//
+// Whatever can name or describe a person is in the one map p of a body and nowhere else, so that it can be sealed, and
+// erased by destroying a key, without touching the history:
+//
+//	agent     text    agent name
+//	ip        text    origin of the request; in every type
+//	meta      json    metadata
+//	name      text    name of the key or agent
+//	reason    text    of a revocation
+//	ua        text    user agent of the request; in every type
+//
+// No secret is in any event: of a token there is its digest and its hint.
+//
+// # Versions
+//
+// A type is never renamed, a field never changes its meaning. A field whose absence means what it meant before may be
+// added within a version, so a reader skips the fields that it does not know. Everything else is a new version: the old
+// layout stays readable, and is brought to the new one step by step when it is read; Decode always gives the newest.
+// testdata holds the bytes of every layout that was ever written.
+//
+// A reader that meets a type, or a version, that it does not know must stop, and say which and where: to skip it would
+// be to show a state that never was. Decode gives it an *UnknownError. A message that is not what is described here is
+// a *DecodeError: the ledger is damaged, or someone else wrote to it.
+//
+// # Usage
+//
+// A message on usage.batch tells how keys were used since the message before. Its body is a MessagePack array: the
+// version of the layout, 1, and then at most 2048 uses, each an array of at least five values. A reader skips those
+// after the fifth.
+//
+//	id        key id
+//	time      last use
+//	unsigned  number of uses, at least 1
+//	text      IP of the last use; empty when unknown
+//	text      user agent of the last use; empty when unknown
+//
+// # Exchange form
+//
+// Outside the stream, an event is a CloudEvents 1.0 JSON object, made by AppendCloudEvent:
+//
+//	specversion      1.0
+//	id               event id
+//	source           a URI reference that names the ledger
+//	type             keyledger.<type>, such as keyledger.key.created
+//	subject          key id, agent id, or <kind>.<hash> of a claim
+//	time             as in the header
+//	sequence         sequence number in the stream, as a decimal string
+//	actor            as in the header
+//	requestid        as in the header; left out when absent
+//	datacontenttype  application/json
+//	data             the payload of the newest version, in words
+//
+// The data of a key event has key_id and, as far as the type has them, name, hint, workspace_id, org_id, agent_id,
+// agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
+// previous_expires_at and reason; that of an agent agent_id, name, workspace_id and org_id; that of a claim kind, hash
+// and holder. Every data has origin with ip and user_agent. What is absent is null, an empty array or an empty object;
+// a member that a change does not touch is left out. Digests stay inside: there is none in the exchange form, and so
+// the hash of a claim of kind token, which is one, is not there either.
+package events

@@ -35,9 +35,13 @@ func (a *api) registerAgent(x *Exchange) error {
 	return nil
 }
 
-// getAgent is GET /v1/agents/{id}.
+// getAgent is GET /v1/agents/{id}. An id means an agent only within its owner, which the query states.
 func (a *api) getAgent(x *Exchange) error {
-	agent, err := a.service.Agent(x.Context(), &x.Principal, x.Var("id"))
+	p, err := x.query("workspace_id", "org_id")
+	if err != nil {
+		return err
+	}
+	agent, err := a.service.Agent(x.Context(), &x.Principal, p["workspace_id"], p["org_id"], x.Var("id"))
 	if err != nil {
 		return err
 	}

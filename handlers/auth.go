@@ -14,7 +14,7 @@ func (x *Exchange) authenticate() error {
 	if err != nil {
 		return err
 	}
-	x.Principal, err = x.server.Service.Authenticate(token)
+	x.Principal, err = x.server.Service.Authenticate(x.Context(), token, x.origin)
 	return err
 }
 

@@ -84,15 +84,17 @@ func (p parameters) keyQuery() (q ledger.Query, err error) {
 	if q.Limit, err = p.limit(); err != nil {
 		return q, err
 	}
-	status, err := p.oneOf("status", "active", "scheduled", "disabled", "expired", "revoked")
+	status, err := p.oneOf("status", string(ledger.Active), string(ledger.Scheduled), string(ledger.Disabled),
+		string(ledger.Expired), string(ledger.Revoked))
 	if err != nil {
 		return q, err
 	}
 	q.Status = ledger.Status(status)
-	if q.Environment, err = p.oneOf("environment", "live", "test"); err != nil {
+	if q.Environment, err = p.oneOf("environment", ledger.Live, ledger.Test); err != nil {
 		return q, err
 	}
-	if q.Type, err = p.oneOf("type", "internal", "external", "github", "slack"); err != nil {
+	if q.Type, err = p.oneOf("type", ledger.TypeInternal, ledger.TypeExternal, ledger.TypeGitHub,
+		ledger.TypeSlack); err != nil {
 		return q, err
 	}
 	if q.UsedBefore, err = p.moment("used_before"); err != nil {

@@ -11,11 +11,8 @@ import (
 	"keyledger/ledger"
 )
 
-// Page sizes.
-const (
-	defaultLimit = 50
-	maxLimit     = 1000
-)
+// defaultLimit is how many entries a page has when no limit is given.
+const defaultLimit = 50
 
 // parameters are the query parameters of a request, each given once, not empty.
 type parameters map[string]string
@@ -66,8 +63,8 @@ func (p parameters) limit() (int, error) {
 		return defaultLimit, nil
 	}
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 1 || n > maxLimit {
-		return 0, invalid("limit", "it must be a whole number from 1 to "+strconv.Itoa(maxLimit))
+	if err != nil || n < 1 || n > ledger.MaxPage {
+		return 0, invalid("limit", "it must be a whole number from 1 to "+strconv.Itoa(ledger.MaxPage))
 	}
 	return n, nil
 }

@@ -4,14 +4,14 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"net/http"
-)
 
-const requestIDMost = 128 // bytes
+	"keyledger/ledger"
+)
 
 // requestID is the X-Request-Id of a request, or a new one when it is absent, too long, or has characters that do not
 // belong into a log line or a message header.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-Id"); id != "" && len(id) <= requestIDMost && saneID(id) {
+	if id := h.Get("X-Request-Id"); id != "" && len(id) <= ledger.MaxRequestID && saneID(id) {
 		return id
 	}
 	var raw [16]byte

@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"time"
 )
 
@@ -27,12 +30,71 @@ type Error struct {
 	Code       Code
 	Field      string // of the input, dotted, for CodeInvalid
 	Detail     string
-	RetryAfter time.Duration // for CodeOverloaded and CodeUnavailable
+	RetryAfter time.Duration // for CodeOverloaded, CodeUnavailable and CodeStale
 	Err        error
 }
 
-func (e *Error) Error() string { panic("not implemented") }
+// Error is all of it in one line, for the log: callers are shown Code, Field and Detail.
+func (e *Error) Error() string {
+	s := "ledger: " + string(e.Code)
+	if e.Field != "" {
+		s += ": " + e.Field
+	}
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap is Err.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf is the code of err: CodeInternal for an error that is not an *Error.
-func CodeOf(err error) Code { panic("not implemented") }
+// CodeOf is the code of err: CodeInternal for an error that is not an *Error, empty for nil.
+func CodeOf(err error) Code {
+	if err == nil {
+		return ""
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+// retryAfter is what a caller is asked to wait when the log does not take events.
+const retryAfter = time.Second
+
+func invalid(field, format string, args ...any) *Error {
+	return &Error{Code: CodeInvalid, Field: field, Detail: fmt.Sprintf(format, args...)}
+}
+
+func forbidden(format string, args ...any) *Error {
+	return &Error{Code: CodeForbidden, Detail: fmt.Sprintf(format, args...)}
+}
+
+func conflict(detail string) *Error { return &Error{Code: CodeConflict, Detail: detail} }
+
+func notFound(what string) *Error {
+	return &Error{Code: CodeNotFound, Detail: "no such " + what}
+}
+
+// failed gives the *Error of what a Log or a State returned. An *Error is passed on.
+func failed(err error) error {
+	var e *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return err
+	case errors.Is(err, ErrOverloaded):
+		return &Error{Code: CodeOverloaded, Detail: "too many requests are waiting to be stored", RetryAfter: retryAfter, Err: err}
+	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrGap):
+		return &Error{Code: CodeUnavailable, Detail: "the ledger cannot be reached now", RetryAfter: retryAfter, Err: err}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &Error{Code: CodeUnavailable, Detail: "the ledger did not answer in time", RetryAfter: retryAfter, Err: err}
+	}
+	return &Error{Code: CodeInternal, Detail: "internal error", Err: err}
+}

@@ -15,6 +15,20 @@ type Owner = events.Owner
 // Digest is the SHA-256 of a token.
 type Digest = events.Digest
 
+// The environments of a key.
+const (
+	Live = "live"
+	Test = "test"
+)
+
+// The types of a key.
+const (
+	TypeInternal = "internal"
+	TypeExternal = "external"
+	TypeGitHub   = "github"
+	TypeSlack    = "slack"
+)
+
 // Key is what the events of one key add up to. A zero time means that it is absent.
 type Key struct {
 	ID          uuid.UUID
@@ -31,7 +45,7 @@ type Key struct {
 
 	CreatedAt         time.Time
 	CreatedBy         string
-	UpdatedAt         time.Time
+	UpdatedAt         time.Time // of the last event
 	NotBefore         time.Time
 	ExpiresAt         time.Time
 	RotatedAt         time.Time
@@ -65,19 +79,25 @@ const (
 	Revoked   Status = "revoked"
 )
 
-// Status tells what the key is at now. Revoked goes before disabled, expired and scheduled.
-func (k *Key) Status(now time.Time) Status { panic("not implemented") }
+// Status tells what the key is at now. Revoked goes before disabled, expired and scheduled. A key is expired from the
+// moment of its expiry on, and scheduled until just before its not-before.
+func (k *Key) Status(now time.Time) Status {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return Revoked
+	case !k.DisabledAt.IsZero():
+		return Disabled
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return Expired
+	case now.Before(k.NotBefore):
+		return Scheduled
+	}
+	return Active
+}
 
-// Evolve is the key after e. It is total: an event that happened cannot be refused.
-func Evolve(k Key, e *events.Event) Key { panic("not implemented") }
-
-// Agent is a registered agent.
-type Agent struct {
-	ID        string
-	Name      string
-	Workspace string
-	Org       string
-	CreatedAt time.Time
-	CreatedBy string
-	Sequence  uint64
+// IsRoot tells whether the key may do everything for everyone: scope "ledger:*", no owner, no expiry, not disabled, not
+// revoked. The ledger keeps at least one.
+func (k *Key) IsRoot() bool {
+	return k.Scopes.holds(ScopeAll) && isUnbound(&k.Owner) &&
+		k.ExpiresAt.IsZero() && k.DisabledAt.IsZero() && k.RevokedAt.IsZero()
 }

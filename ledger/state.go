@@ -24,14 +24,15 @@ type State interface {
 	Agent(ctx context.Context, workspace, org, id string) (a Agent, ok bool, err error)
 	AgentByName(ctx context.Context, workspace, org, name string) (a Agent, ok bool, err error)
 
-	// Keys returns one page of keys, newest first. Agents one page of agents, newest first.
+	// Keys returns one page of the keys that q matches, newest first, those of one creation time by descending id.
+	// Agents returns one page of agents, newest first.
 	Keys(ctx context.Context, q *Query) (Page, error)
 	Agents(ctx context.Context, q *AgentQuery) (AgentPage, error)
 
 	// History returns up to limit sequences of a key's events that are >= from, in order.
 	History(ctx context.Context, key uuid.UUID, from uint64, limit int) ([]uint64, error)
 
-	// UseOrigin returns the origin of the last use of a key.
+	// LastUse returns the last use of a key, with its origin.
 	LastUse(ctx context.Context, key uuid.UUID) (LastUse, error)
 
 	// Roots returns the ids of all keys that may do everything for everyone: scope "ledger:*", no owner, no expiry,
@@ -59,45 +60,4 @@ type LastUse struct {
 	Use
 	IP        string
 	UserAgent string
-}
-
-// Query selects keys. Empty fields select all.
-type Query struct {
-	Workspace, Org, Agent string
-	Peer, Session         string
-	Status                Status // at Now
-	Environment, Type     string
-	Scope                 string
-	NamePrefix            string
-	UsedBefore            time.Time // last used before this, and at least once
-	UnusedSince           time.Time // not used since this, or never
-	Now                   time.Time
-	Limit                 int // 1 to 1000
-	After                 Cursor
-}
-
-// Cursor is a place in a list: just after the key with this creation time and id. The zero Cursor is the start.
-type Cursor struct {
-	CreatedAt time.Time
-	ID        uuid.UUID
-}
-
-// Page is one page of keys. Next is zero on the last one.
-type Page struct {
-	Keys []Key
-	Next Cursor
-}
-
-// AgentQuery selects agents. Empty fields select all.
-type AgentQuery struct {
-	Workspace, Org string
-	Name           string
-	Limit          int
-	After          string // opaque: Next of the page before
-}
-
-// AgentPage is one page of agents. Next is empty on the last one.
-type AgentPage struct {
-	Agents []Agent
-	Next   string
 }

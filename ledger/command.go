@@ -1,0 +1,258 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyledger/events"
+)
+
+// maxAttempts is how often a command is decided anew when others get in between.
+const maxAttempts = 20
+
+// command is one change of one key, with everything that was drawn at random for it: every attempt at it, and every
+// repeat with the same entropy, makes the same event.
+type command struct {
+	call    *Call
+	scope   string    // that the principal needs on the key; empty for a create
+	event   uuid.UUID // id of its event
+	key     uuid.UUID // that it changes or makes
+	brought Secret    // token of the caller, whose digest it claims
+	secret  [32]byte  // of the token that it mints when none was brought
+	minted  Secret
+	decide  decision
+
+	bootstrap bool // it makes the first root key
+}
+
+// decision gives the body of the event of a command, nil when there is nothing to change.
+type decision func(k *Key, now time.Time) (events.Payload, error)
+
+// fact is the body that a Decide function gave, as a decision returns it: a nil pointer is no body.
+func fact[T any, P interface {
+	*T
+	events.Payload
+}](body P, err error) (events.Payload, error) {
+	if body == nil || err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+// draw fills in ids: UUIDs of version 7, or of version 4 when the call has its own entropy, as that has no clock.
+func (c *Call) draw(ids ...*uuid.UUID) (err error) {
+	for _, id := range ids {
+		if c.Entropy == nil {
+			*id, err = uuid.NewV7()
+		} else {
+			*id, err = uuid.NewRandomFromReader(c.Entropy)
+		}
+		if err != nil {
+			return failed(fmt.Errorf("ledger: draw an id: %w", err))
+		}
+	}
+	return nil
+}
+
+// drawSecret draws the bits of a token to be minted, or checks the one that was brought.
+func (cmd *command) drawSecret(prefix string) error {
+	if !cmd.brought.IsZero() {
+		return checkToken(cmd.brought.Reveal(), prefix)
+	}
+	random := cmd.call.Entropy
+	if random == nil {
+		random = rand.Reader
+	}
+	if _, err := io.ReadFull(random, cmd.secret[:]); err != nil {
+		return failed(fmt.Errorf("ledger: draw a secret: %w", err))
+	}
+	return nil
+}
+
+// token is the token of a create or a rotation: the brought one, or the minted one of this environment.
+func (cmd *command) token(prefix, environment string) (Secret, error) {
+	if !cmd.brought.IsZero() {
+		return cmd.brought, nil
+	}
+	if cmd.minted.IsZero() {
+		minted, err := MintToken(bytes.NewReader(cmd.secret[:]), prefix, environment)
+		if err != nil {
+			return Secret{}, err
+		}
+		cmd.minted = minted
+	}
+	return cmd.minted, nil
+}
+
+// run attempts a command until no other one gets in between its reading and its append.
+func (s *Service) run(ctx context.Context, cmd *command) (Key, error) {
+	var k Key
+	err := s.retry(ctx, func() (err error) {
+		k, err = s.attempt(ctx, cmd)
+		return err
+	})
+	if err != nil {
+		return Key{}, err
+	}
+	return k, nil
+}
+
+// retry calls attempt until it fails with something other than ErrConflict, at most maxAttempts times. Between two
+// attempts it waits until this node shows what the log holds.
+func (s *Service) retry(ctx context.Context, attempt func() error) error {
+	for range maxAttempts {
+		seen := s.state.Position()
+		err := attempt()
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if err := s.catchUp(ctx); err != nil {
+			return err
+		}
+		if s.state.Position() == seen {
+			s.await(ctx, seen+1) // what stands in the way is still being stored
+		}
+	}
+	return conflict("others are changing the same at this moment: try again")
+}
+
+// attempt reads, decides and commits. It fails with ErrConflict when another command got in between.
+func (s *Service) attempt(ctx context.Context, cmd *command) (Key, error) {
+	if !cmd.brought.IsZero() {
+		if err := s.catchUp(ctx); err != nil {
+			return Key{}, err
+		}
+	}
+	k, repeat, err := s.read(ctx, cmd)
+	if err != nil || repeat {
+		return k, err
+	}
+	if cmd.call.IfSequence != 0 && cmd.scope != "" && cmd.call.IfSequence != k.Sequence {
+		return Key{}, &Error{Code: CodePrecondition, Detail: "the key has changed since you read it"}
+	}
+	now := s.now()
+	body, err := cmd.decide(&k, now)
+	if err != nil || body == nil {
+		return k, err
+	}
+	return s.commit(ctx, cmd, &k, body, now)
+}
+
+// read returns the key that a command changes, the zero Key for a create; or, as a repeat, the key that the same
+// command left before.
+func (s *Service) read(ctx context.Context, cmd *command) (k Key, repeat bool, err error) {
+	if cmd.scope != "" {
+		s.await(ctx, cmd.call.IfSequence)
+		if k, err = s.find(ctx, &cmd.call.Principal, cmd.scope, cmd.key); err != nil {
+			return Key{}, false, err
+		}
+	}
+	if cmd.call.Entropy == nil {
+		return k, false, nil
+	}
+	before, repeat, err := s.outcome(ctx, cmd)
+	if err != nil || repeat {
+		return before, repeat, err
+	}
+	return k, false, nil
+}
+
+// commit appends the event with the claims it needs, and returns the key after it when this node shows it.
+func (s *Service) commit(ctx context.Context, cmd *command, k *Key, body events.Payload, now time.Time) (Key, error) {
+	e, err := cmd.call.event(cmd.event, body, now)
+	if err != nil {
+		return Key{}, err
+	}
+	next := Evolve(*k, &e)
+	e.Subject = events.KeySubject(&next.Owner, next.ID)
+	claims, err := s.claims(ctx, cmd, k, &next, &e)
+	if err != nil {
+		return Key{}, err
+	}
+	if e.Sequence, err = s.append(ctx, &e, k.Sequence, claims...); err != nil {
+		return Key{}, err
+	}
+	if cmd.call.Entropy != nil {
+		// It may be the first event, not this one, that is stored: its time counts.
+		if first, ok, err := s.outcome(ctx, cmd); err != nil || ok {
+			return first, err
+		}
+	}
+	return Evolve(*k, &e), nil
+}
+
+// event is the event of a call, but for its subject.
+func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.Event, error) {
+	if len(c.RequestID) > MaxRequestID || !isVisible(c.RequestID) {
+		return events.Event{}, invalid("request_id", "must be at most %d visible ASCII characters", MaxRequestID)
+	}
+	actor := "system"
+	if c.Principal.KeyID != uuid.Nil {
+		actor = c.Principal.KeyID.String()
+	}
+	return events.Event{
+		Header:  events.Header{ID: id, Time: now, Actor: actor, RequestID: c.RequestID},
+		Origin:  c.Origin,
+		Payload: body,
+	}, nil
+}
+
+// append stores the claims and then the event in one commit, waits until this node shows it, and returns its sequence.
+// It fails with ErrConflict, or an *Error.
+func (s *Service) append(ctx context.Context, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
+	last, err := entry(e, expect)
+	if err != nil {
+		return 0, err
+	}
+	sequence, err := s.log.Append(ctx, append(claims, last)...)
+	if errors.Is(err, ErrConflict) {
+		return 0, ErrConflict
+	}
+	if err != nil {
+		return 0, failed(err)
+	}
+	if err := s.state.WaitFor(ctx, sequence); err != nil {
+		return 0, &Error{
+			Code:       CodeUnavailable,
+			Detail:     "stored, but not yet visible here",
+			RetryAfter: retryAfter,
+			Err:        err,
+		}
+	}
+	return sequence, nil
+}
+
+// entry is the message of an event with its guard.
+func entry(e *events.Event, expect uint64) (Entry, error) {
+	m, err := events.Encode(e)
+	if err != nil {
+		return Entry{}, failed(err)
+	}
+	return Entry{Message: m, Expect: expect}, nil
+}
+
+// catchUp waits until this node shows all that the log holds.
+func (s *Service) catchUp(ctx context.Context) error {
+	last, err := s.log.Last(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	return failed(s.state.WaitFor(ctx, last))
+}
+
+// await gives this node a moment to reach a sequence.
+func (s *Service) await(ctx context.Context, sequence uint64) {
+	if s.state.Position() >= sequence {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = s.state.WaitFor(ctx, sequence) // whoever asked looks again, whether it came or not
+}

@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"time"
+
+	"keyledger/events"
+)
+
+// VerifyRequest asks whether a token is good for something. Empty fields are not asked.
+type VerifyRequest struct {
+	Token       string
+	Scopes      []string // all must be held
+	Environment string
+	Workspace   string
+	Org         string
+	Agent       string
+	Peer        string
+	Session     string
+	Origin      events.Origin // of the user of the token, for last use
+}
+
+// Decision is the code of a verification.
+type Decision string
+
+// The decisions, in the order in which they are taken: the first that applies is the answer.
+const (
+	Malformed         Decision = "MALFORMED"          // cannot be a token, or is a native one mistyped
+	NotFound          Decision = "NOT_FOUND"          // no such token, or outside the principal's owner
+	KeyRevoked        Decision = "REVOKED"            // for good
+	KeyDisabled       Decision = "DISABLED"           // until it is enabled
+	KeyExpired        Decision = "EXPIRED"            // the key, or the grace of its previous secret
+	NotYetValid       Decision = "NOT_YET_VALID"      // its not-before lies ahead
+	WrongOwner        Decision = "WRONG_OWNER"        // not of the owner asked for, or of another environment
+	InsufficientScope Decision = "INSUFFICIENT_SCOPE" // lacks a scope asked for
+	Valid             Decision = "VALID"
+)
+
+// Verification is the answer: Found tells whether Key is set. A key outside the principal's owner is NotFound.
+type Verification struct {
+	Decision Decision
+	Found    bool
+	Key      Key
+}
+
+// Authenticate gives the principal of a token, and records its use as coming from origin. A token that is not that of
+// an active key, or its previous one within the grace, is CodeUnauthenticated; it is CodeStale when this node was cut
+// off from the log for longer than MaxStaleness.
+func (s *Service) Authenticate(ctx context.Context, token string, origin events.Origin) (Principal, error) {
+	v, err := s.decide(ctx, &Principal{}, &VerifyRequest{Token: token, Origin: origin})
+	if err != nil {
+		return Principal{}, err
+	}
+	if v.Decision != Valid {
+		return Principal{}, &Error{Code: CodeUnauthenticated, Detail: "the token is not valid"}
+	}
+	k := &v.Key
+	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt}, nil
+}
+
+// Verify decides about a token, for a principal with the scope ledger:keys:verify, and records its use when it is valid.
+// It writes nothing to the log. Its errors are CodeForbidden, and CodeStale when this node was cut off from the log for
+// longer than MaxStaleness.
+func (s *Service) Verify(ctx context.Context, p *Principal, r *VerifyRequest) (Verification, error) {
+	if err := p.may(ScopeVerify); err != nil {
+		return Verification{}, err
+	}
+	return s.decide(ctx, p, r)
+}
+
+// Authorize decides about a token for a proxy (no other principal): a key outside every asked owner is WrongOwner.
+func (s *Service) Authorize(ctx context.Context, r *VerifyRequest) (Verification, error) {
+	return s.decide(ctx, &Principal{}, r)
+}
+
+// decide answers from memory: no write, no lock, and no wait unless the token is unknown and this node is behind.
+func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v Verification, err error) {
+	if MalformedToken(r.Token, s.prefix) {
+		v.Decision = Malformed
+		return v, nil
+	}
+	now := s.clock()
+	if now.Sub(s.state.Heard()) > s.staleness {
+		return v, &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	}
+	var previous bool
+	v.Key, previous, v.Found, err = s.lookup(ctx, digest(r.Token))
+	if err != nil {
+		return Verification{}, err
+	}
+	if !v.Found || !p.covers(&v.Key.Owner) {
+		return Verification{Decision: NotFound}, nil
+	}
+	v.Decision = r.judge(&v.Key, previous, now)
+	if v.Decision == Valid && s.usage != nil {
+		s.usage.Touch(v.Key.ID, now, r.Origin)
+	}
+	return v, nil
+}
+
+// lookup finds the key of a digest. What is not there while this node is behind may just have come to another one, so
+// it is looked for once more after a short wait.
+func (s *Service) lookup(ctx context.Context, d Digest) (k Key, previous, ok bool, err error) {
+	k, previous, ok, err = s.state.KeyByDigest(d)
+	if lag := s.state.Lag(); err == nil && !ok && lag > 0 {
+		s.await(ctx, s.state.Position()+lag)
+		k, previous, ok, err = s.state.KeyByDigest(d)
+	}
+	return k, previous, ok, failed(err)
+}
+
+// judge decides about a key that was found by its present or its previous secret.
+func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
+	switch k.Status(now) {
+	case Revoked:
+		return KeyRevoked
+	case Disabled:
+		return KeyDisabled
+	case Expired:
+		return KeyExpired
+	case Scheduled, Active:
+	}
+	switch {
+	case previous && !now.Before(k.PreviousExpiresAt):
+		return KeyExpired
+	case now.Before(k.NotBefore):
+		return NotYetValid
+	case !r.asks(&k.Owner), r.Environment != "" && r.Environment != k.Environment:
+		return WrongOwner
+	}
+	for _, scope := range r.Scopes {
+		if !k.Scopes.Has(scope) {
+			return InsufficientScope
+		}
+	}
+	return Valid
+}
+
+// asks tells whether owner is the one asked for.
+func (r *VerifyRequest) asks(owner *Owner) bool {
+	asked := Principal{Owner: Owner{Workspace: r.Workspace, Org: r.Org, AgentID: r.Agent, Peer: r.Peer, Session: r.Session}}
+	return asked.covers(owner)
+}

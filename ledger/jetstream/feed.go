@@ -30,17 +30,17 @@ var errFeedLost = errors.New("jetstream: feed lost")
 
 // feed reads a stream in order through a pull consumer of its own, without acknowledgements.
 type feed struct {
-	nc        *nats.Conn
-	stream    string
-	consumer  string
-	inbox     string
-	sub       *nats.Subscription
-	in        chan *nats.Msg
-	status    chan nats.Status
-	silent    *time.Timer
-	asked     int    // messages asked for and not yet received
-	delivered uint64 // sequence of the last message received
-	burst     []*nats.Msg
+	nc       *nats.Conn
+	stream   string
+	consumer string
+	inbox    string
+	sub      *nats.Subscription
+	in       chan *nats.Msg
+	status   chan nats.Status
+	silent   *time.Timer
+	asked    int    // messages asked for and not yet received
+	received uint64 // at least the sequence of the last message received
+	burst    burst
 }
 
 // openFeed begins a feed of a stream at the sequence from.
@@ -60,14 +60,14 @@ func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream
 		return nil, fmt.Errorf("jetstream: consumer of %s: %w", stream, err)
 	}
 	f := &feed{
-		nc:        nc,
-		stream:    stream,
-		consumer:  consumer.CachedInfo().Name,
-		inbox:     nc.NewInbox(),
-		in:        make(chan *nats.Msg, feedWindow+64), // and some status messages
-		status:    nc.StatusChanged(nats.CONNECTED),
-		silent:    time.NewTimer(silence),
-		delivered: max(from, 1) - 1,
+		nc:       nc,
+		stream:   stream,
+		consumer: consumer.CachedInfo().Name,
+		inbox:    nc.NewInbox(),
+		in:       make(chan *nats.Msg, feedWindow+64), // and some status messages
+		status:   nc.StatusChanged(nats.CONNECTED),
+		silent:   time.NewTimer(silence),
+		received: max(from, 1) - 1,
 	}
 	if f.sub, err = nc.ChanSubscribe(f.inbox, f.in); err != nil {
 		nc.RemoveStatusListener(f.status)
@@ -84,41 +84,60 @@ func (f *feed) close() {
 	_ = f.nc.Publish("$JS.API.CONSUMER.DELETE."+f.stream+"."+f.consumer, nil)
 }
 
-// next returns the messages that are ready, at least one, or none when a heartbeat says that there are none. It is
-// errFeedLost when nothing was heard, or when the consumer has gone. The slice is valid until the next call.
-func (f *feed) next(ctx context.Context) ([]*nats.Msg, error) {
-	f.burst = f.burst[:0]
+// burst is what a feed hands over: messages of the stream, what this process stored meanwhile, or neither of them, when
+// a heartbeat says that there is nothing.
+type burst struct {
+	messages []*nats.Msg
+	local    []stored
+}
+
+// next waits for the next burst. A burst of messages holds all that are ready, up to a bound. It is errFeedLost when
+// nothing was heard from the stream, or when the consumer has gone. The burst is valid until the next call.
+func (f *feed) next(ctx context.Context, tap <-chan stored) (*burst, error) {
+	b := &f.burst
+	b.messages, b.local = b.messages[:0], b.local[:0]
 	if err := f.ask(); err != nil {
 		return nil, err
 	}
-	f.silent.Reset(silence)
-	for len(f.burst) == 0 {
+	for len(b.messages)+len(b.local) == 0 {
 		select {
 		case m := <-f.in:
+			f.silent.Reset(silence)
 			idle, err := f.take(m)
 			if idle || err != nil {
-				return nil, err
+				return b, err
+			}
+		case s := <-tap:
+			b.local = append(b.local, s)
+		case <-f.silent.C:
+			if len(f.in) == 0 {
+				return nil, fmt.Errorf("%w: nothing heard for %v", errFeedLost, silence)
 			}
 		case <-f.status:
 			return nil, fmt.Errorf("%w: reconnected", errFeedLost)
-		case <-f.silent.C:
-			return nil, fmt.Errorf("%w: nothing heard for %v", errFeedLost, silence)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
-	for len(f.burst) < feedBurst {
+	return b, f.drain(tap)
+}
+
+// drain adds what is ready to the burst.
+func (f *feed) drain(tap <-chan stored) error {
+	for len(f.burst.messages) < feedBurst && len(f.burst.local) < cap(tap) {
 		select {
 		case m := <-f.in:
+			f.silent.Reset(silence)
 			if _, err := f.take(m); err != nil {
-				return nil, err
+				return err
 			}
-			continue
+		case s := <-tap:
+			f.burst.local = append(f.burst.local, s)
 		default:
+			return nil
 		}
-		break
 	}
-	return f.burst, nil
+	return nil
 }
 
 // ask keeps the server's permission to send between half the window and all of it.
@@ -142,20 +161,20 @@ func (f *feed) ask() error {
 	return nil
 }
 
-// take sorts one message in: events go to the burst, a heartbeat is idle, an ended request is asked anew.
+// take sorts one message in: an event goes to the burst, an ended request is asked anew. idle tells of a heartbeat.
 func (f *feed) take(m *nats.Msg) (idle bool, err error) {
 	if m.Subject != f.inbox {
 		f.asked--
-		f.burst = append(f.burst, m)
+		f.burst.messages = append(f.burst.messages, m)
 		return false, nil
 	}
 	switch m.Header.Get("Status") {
 	case "100":
 		last, err := strconv.ParseUint(m.Header.Get("Nats-Last-Stream"), 10, 64)
-		if err == nil && last > f.delivered+uint64(len(f.burst)) {
+		if err == nil && last > f.received && len(f.burst.messages) == 0 {
 			return false, fmt.Errorf("%w: messages up to %d did not arrive", errFeedLost, last)
 		}
-		return len(f.burst) == 0, nil
+		return true, nil
 	case "408":
 		unsent, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +55,17 @@ type Log struct {
 	js      jetstream.JetStream
 	options Options
 	memo    jetstream.KeyValue
+	metrics *metrics
+	taps    taps
+	breaker breaker
+
+	pending  atomic.Int64 // appends that wait or are in flight
+	queue    chan *commit
+	settlers chan struct{} // holds one for each commit that is being settled
+	settling sync.WaitGroup
+	context  context.Context // ends when the log is closed
+	close    context.CancelFunc
+	stopped  chan struct{} // closed when the committer has ended
 }
 
 var (
@@ -64,34 +77,68 @@ var (
 // Open makes the streams or checks the ones there are. It refuses a stream that promises less than the ledger needs,
 // naming the field, and fails with ledger.ErrGap if the stream has lost messages. It tries until ctx ends.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
-	l := &Log{nc: nc, options: o.withDefaults()}
-	js, err := jetstream.New(nc)
-	if err != nil {
+	l := &Log{nc: nc, options: o.withDefaults(), stopped: make(chan struct{})}
+	l.queue = make(chan *commit, l.options.Queue)
+	l.settlers = make(chan struct{}, settlers)
+	var err error
+	if l.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
-	l.js = js
-	needed := ledgerConfig(&l.options)
-	info, err := ensureStream(ctx, js, needed)
+	if err := l.ensure(ctx); err != nil {
+		return nil, err
+	}
+	if l.metrics, err = newMetrics(l, o.Registerer); err != nil {
+		return nil, fmt.Errorf("jetstream: metrics: %w", err)
+	}
+	c, err := newCommitter(l)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkLedger(&info.Config, &needed); err != nil {
-		return nil, err
-	}
-	if err := checkWhole(&info.State); err != nil {
-		return nil, err
-	}
-	if _, err := ensureStream(ctx, js, usageConfig(&l.options)); err != nil {
-		return nil, err
-	}
-	if l.memo, err = js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
-		return nil, fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)
-	}
+	l.context, l.close = context.WithCancel(context.Background())
+	go c.run()
 	return l, nil
 }
 
-// Close stops the log. Appends that wait fail with ledger.ErrUnavailable. The connection stays the caller's.
-func (l *Log) Close() error { return nil }
+// ensure makes or checks what is stored.
+func (l *Log) ensure(ctx context.Context) error {
+	needed := ledgerConfig(&l.options)
+	info, err := ensureStream(ctx, l.js, needed)
+	if err != nil {
+		return err
+	}
+	if err := checkLedger(&info.Config, &needed); err != nil {
+		return err
+	}
+	if err := checkWhole(&info.State); err != nil {
+		return err
+	}
+	if _, err := ensureStream(ctx, l.js, usageConfig(&l.options)); err != nil {
+		return err
+	}
+	if l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
+		return fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)
+	}
+	return nil
+}
+
+// Close stops the log. Appends that were not answered yet fail with ledger.ErrUnavailable. The connection stays the
+// caller's.
+func (l *Log) Close() {
+	l.close()
+	<-l.stopped
+	l.settling.Wait()
+}
+
+// writable tells why nothing can be stored now.
+func (l *Log) writable() error {
+	if l.context.Err() != nil {
+		return errClosed
+	}
+	if l.breaker.open() {
+		return unavailable(errNoAnswer)
+	}
+	return nil
+}
 
 // apiTimeout bounds one request to the JetStream API.
 const apiTimeout = 5 * time.Second

@@ -59,7 +59,7 @@ func (l *Log) Remove(ctx context.Context, name string, revision uint64) error {
 // memoError classes an error of the bucket.
 func memoError(err error) error {
 	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeWrongSequenceUnknown) {
+	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeGuardInFlight) {
 		return fmt.Errorf("%w: %w", ledger.ErrConflict, err)
 	}
 	return fmt.Errorf("%w: memo: %w", ledger.ErrUnavailable, err)

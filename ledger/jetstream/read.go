@@ -21,8 +21,8 @@ const (
 	apiGet       = "$JS.API.STREAM.MSG.GET." + LedgerStream
 )
 
-// errNotFound: the stream has no such message.
-var errNotFound = errors.New("jetstream: message not found")
+// errNoMessage: the stream has no such message.
+var errNoMessage = errors.New("jetstream: message not found")
 
 // Last implements ledger.Log. The leader answers.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
@@ -113,9 +113,8 @@ func (l *Log) getLeader(ctx context.Context, request getRequest) (events.Message
 		} `json:"message"`
 	}
 	if err := l.api(ctx, apiGet, request, &answer); err != nil {
-		var api *apiError
-		if errors.As(err, &api) && api.Code == codeNotFound {
-			return events.Message{}, fmt.Errorf("%w: %w", errNotFound, err)
+		if apiCode(err) == codeNoMessage {
+			return events.Message{}, fmt.Errorf("%w: %w", errNoMessage, err)
 		}
 		return events.Message{}, err
 	}

@@ -15,11 +15,18 @@ import (
 // retryPause is how long a lost tail waits before it begins anew.
 const retryPause = 50 * time.Millisecond
 
-// Tail implements ledger.Log. It goes on by itself when the connection or the consumer is lost.
+// Tail implements ledger.Log. It goes on by itself when the connection or the consumer is lost. What this process
+// stores itself is handed over as soon as it is acknowledged; the stream sends it again, and is held to be whole.
 func (l *Log) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) error) error {
-	t := &tail{log: l, next: max(from, 1), handle: handle}
+	t := &tail{log: l, next: max(from, 1), handle: handle, tap: l.taps.open()}
+	defer l.taps.close(t.tap)
+	return l.follow(ctx, t.follow)
+}
+
+// follow runs one feed after the other until ctx ends or one fails for good.
+func (l *Log) follow(ctx context.Context, feed func(context.Context) error) error {
 	for {
-		err := t.follow(ctx)
+		err := feed(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -37,7 +44,9 @@ func (l *Log) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) e
 // tail is one reader of the ledger.
 type tail struct {
 	log    *Log
+	tap    chan stored
 	next   uint64 // sequence of the next message to hand over
+	end    uint64 // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
 }
@@ -53,40 +62,74 @@ func (t *tail) follow(ctx context.Context) error {
 	}
 	defer f.close()
 	for {
-		messages, err := f.next(ctx)
+		b, err := f.next(ctx, t.tap)
 		if err != nil {
 			return err
 		}
-		if err := t.deliver(ctx, messages); err != nil {
+		t.batch = t.batch[:0]
+		for _, m := range b.messages {
+			if err := t.take(ctx, f, m); err != nil {
+				return err
+			}
+		}
+		for _, s := range b.local {
+			t.takeLocal(s)
+		}
+		idle := len(b.messages)+len(b.local) == 0
+		if len(t.batch) == 0 && !idle {
+			continue // nothing new: all of it was handed over before
+		}
+		if err := t.deliver(); err != nil {
 			return err
 		}
-		f.delivered = t.next - 1
 	}
 }
 
-// deliver hands over one burst after it has proved to continue what was handed over before.
-func (t *tail) deliver(ctx context.Context, messages []*nats.Msg) error {
-	t.batch = t.batch[:0]
-	var pending uint64
-	for _, m := range messages {
-		var sequence uint64
-		var err error
-		if sequence, pending, err = delivery(m.Reply); err != nil {
-			return err
-		}
-		if sequence != t.next+uint64(len(t.batch)) {
-			return t.gap(ctx, t.next+uint64(len(t.batch)), sequence)
-		}
-		e, err := incoming(m.Subject, sequence, m.Header, m.Data)
-		if err != nil {
-			return err
-		}
-		t.batch = append(t.batch, e)
-	}
-	if err := t.handle(ledger.Batch{Messages: t.batch, Pending: pending}); err != nil {
+// take adds a message of the stream to the batch, unless it was handed over before. It must follow the one before.
+func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
+	sequence, pending, err := delivery(m.Reply)
+	if err != nil {
 		return err
 	}
-	t.next += uint64(len(t.batch))
+	if sequence != f.received+1 {
+		return t.gap(ctx, f.received+1, sequence)
+	}
+	f.received = sequence
+	t.end = max(t.end, sequence+pending)
+	if sequence < t.next+uint64(len(t.batch)) {
+		return nil
+	}
+	e, err := incoming(m.Subject, sequence, m.Header, m.Data)
+	if err != nil {
+		return err
+	}
+	t.batch = append(t.batch, e)
+	return nil
+}
+
+// takeLocal adds what this process stored to the batch as far as it follows what is in it.
+func (t *tail) takeLocal(s stored) {
+	sequence := s.first
+	for _, c := range s.commits {
+		for i := range c.entries {
+			if sequence == t.next+uint64(len(t.batch)) {
+				m := c.entries[i].Message
+				m.Sequence = sequence
+				t.batch = append(t.batch, m)
+			}
+			t.end = max(t.end, sequence)
+			sequence++
+		}
+	}
+}
+
+// deliver hands over the batch.
+func (t *tail) deliver() error {
+	last := t.next - 1 + uint64(len(t.batch))
+	if err := t.handle(ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}); err != nil {
+		return err
+	}
+	t.next = last + 1
 	return nil
 }
 
@@ -95,7 +138,7 @@ func (t *tail) deliver(ctx context.Context, messages []*nats.Msg) error {
 func (t *tail) gap(ctx context.Context, want, got uint64) error {
 	if _, err := t.log.readLeader(ctx, want); err == nil {
 		return fmt.Errorf("%w: got message %d instead of %d", errFeedLost, got, want)
-	} else if !errors.Is(err, errNotFound) {
+	} else if !errors.Is(err, errNoMessage) {
 		return fmt.Errorf("%w: %w", errFeedLost, err)
 	}
 	return fmt.Errorf("%w: message %d is missing, %d follows", ledger.ErrGap, want, got)

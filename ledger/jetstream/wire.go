@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,10 +24,15 @@ const (
 
 // Error codes of the JetStream API.
 const (
-	codeWrongSequence        = 10071 // a guard did not hold
-	codeWrongSequenceUnknown = 10164 // a guard did not hold, or another write to the subject is in flight
-	codeDuplicateInBatch     = 10201 // a message id of the batch is already stored
-	codeNotFound             = 10037 // no such message
+	codeNoResources      = 10023 // insufficient resources: the server's store is full
+	codeNoStorage        = 10047 // the account's store is full
+	codeNoMessage        = 10037
+	codeWrongSequence    = 10071 // a guard does not hold
+	codeStoreFailed      = 10077
+	codeIDInFlight       = 10158 // another message with this id is on its way (replicated)
+	codeGuardInFlight    = 10164 // another message on this subject is on its way (replicated)
+	codeIngestFull       = 10167 // the stream's own queue is full
+	codeDuplicateInBatch = 10201 // a message of this batch is already stored
 )
 
 // outgoing is the message that stores an entry.
@@ -56,6 +62,7 @@ type ack struct {
 	Stream    string    `json:"stream"`
 	Sequence  uint64    `json:"seq"`
 	Duplicate bool      `json:"duplicate"`
+	Count     int       `json:"count"` // of a batch
 	Error     *apiError `json:"error"`
 }
 
@@ -70,15 +77,42 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("%s (%d)", e.Description, e.Code)
 }
 
-// conflict tells that a guard did not hold.
-func (e *apiError) conflict() bool {
-	return e.Code == codeWrongSequence || e.Code == codeWrongSequenceUnknown
+// apiCode is the code of an error of the JetStream API, 0 for another error.
+func apiCode(err error) int {
+	if api, ok := errors.AsType[*apiError](err); ok {
+		return api.Code
+	}
+	return 0
+}
+
+// refused tells that a guard or an event id did not pass.
+func refused(err error) bool {
+	switch apiCode(err) {
+	case codeWrongSequence, codeGuardInFlight, codeIDInFlight, codeDuplicateInBatch:
+		return true
+	}
+	return false
+}
+
+// decided tells of a refusal that nothing on its way can still change it.
+func decided(err error) bool {
+	code := apiCode(err)
+	return code == codeWrongSequence || code == codeDuplicateInBatch
+}
+
+// full tells that there is no room: repeating does not help for now.
+func full(err error) bool {
+	switch apiCode(err) {
+	case codeNoResources, codeNoStorage, codeIngestFull:
+		return true
+	}
+	return false
 }
 
 // parseAck reads the answer to a publish.
 func parseAck(m *nats.Msg) (ack, error) {
-	if len(m.Data) == 0 {
-		return ack{}, fmt.Errorf("jetstream: no answer from the stream (status %q)", m.Header.Get("Status"))
+	if len(m.Data) == 0 { // the client's own, ADR-31: nobody listens on the subject
+		return ack{}, nats.ErrNoResponders
 	}
 	var a ack
 	if err := json.Unmarshal(m.Data, &a); err != nil {

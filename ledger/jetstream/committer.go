@@ -1,0 +1,282 @@
+package jetstream
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// few is how many commits in flight are quicker published one by one than in an atomic batch, whose cost is that of
+// about as many publishes, whatever its size: the server makes, syncs and removes a store for each batch.
+const few = 12
+
+// ackTimeout is how long an answer of the stream is waited for before it counts as lost.
+const ackTimeout = 3 * time.Second
+
+// committer stores the commits of a Log. One goroutine owns it.
+//
+// A commit that comes alone is published at once. When many come at a time they go out in atomic batches, one after
+// the other: the first commit opens a batch, and while the server prepares it every commit that comes joins. No timer
+// is involved: the group is as large as what comes in while the server is busy anyway.
+type committer struct {
+	log     *Log
+	answers chan *nats.Msg
+	inbox   string // what answers begin with, with a dot at the end
+	sub     *nats.Subscription
+	flights map[uint64]*flight
+	last    uint64 // id of the last flight
+
+	plain  int     // publishes in flight
+	open   *batch  // what commits join, until the server is ready for its end
+	ending *batch  // what was ended and not yet answered
+	crowd  int     // commits in the last batch: as many are expected for the next one
+	held   *commit // a commit that did not fit into the open batch and begins the next
+}
+
+// flight is a message whose answer is awaited: a publish, or the begin or the end of a batch.
+type flight struct {
+	commit   *commit // of a publish
+	batch    *batch
+	deadline time.Time
+}
+
+// newCommitter subscribes to the answers.
+func newCommitter(l *Log) (*committer, error) {
+	c := &committer{
+		log:     l,
+		answers: make(chan *nats.Msg, 4*few),
+		inbox:   l.nc.NewInbox() + ".",
+		flights: make(map[uint64]*flight),
+	}
+	var err error
+	if c.sub, err = l.nc.ChanSubscribe(c.inbox+"*", c.answers); err != nil {
+		return nil, fmt.Errorf("jetstream: answers: %w", err)
+	}
+	return c, nil
+}
+
+// run stores commits until the log is closed.
+func (c *committer) run() {
+	defer close(c.log.stopped)
+	status := c.log.nc.StatusChanged(nats.CONNECTED)
+	defer c.log.nc.RemoveStatusListener(status)
+	defer c.sub.Unsubscribe()
+	tick := time.NewTicker(ackTimeout / 8)
+	defer tick.Stop()
+	for {
+		var queue chan *commit
+		if c.takes() {
+			queue = c.log.queue
+		}
+		select {
+		case x := <-queue:
+			c.begin(x)
+		case m := <-c.answers:
+			c.answered(m)
+		case <-status: // a new connection: answers on the old one are lost
+			c.lose(func(*flight) bool { return true })
+		case now := <-tick.C:
+			c.lose(func(f *flight) bool { return now.After(f.deadline) })
+		case <-c.log.context.Done():
+			return
+		}
+	}
+}
+
+// takes tells that a commit could be sent now.
+func (c *committer) takes() bool {
+	switch {
+	case c.open != nil:
+		return c.held == nil
+	case c.ending != nil:
+		return false
+	default:
+		return c.plain < few || c.many()
+	}
+}
+
+// many tells that a batch is expected to be worth its cost.
+func (c *committer) many() bool {
+	return c.crowd >= few || c.plain+1+len(c.log.queue) >= few
+}
+
+// begin sends a commit on its way.
+func (c *committer) begin(x *commit) {
+	if !x.take() {
+		return
+	}
+	switch {
+	case c.open != nil:
+		c.join(x)
+	case len(x.entries) > 1 || c.many():
+		c.open = newBatch()
+		c.join(x)
+	default:
+		c.plain++
+		c.send(x.messages[0], &flight{commit: x})
+	}
+}
+
+// join adds a commit to the open batch, or holds it for the next one.
+func (c *committer) join(x *commit) {
+	b := c.open
+	if !b.fits(x) {
+		c.held = x
+		return
+	}
+	for i, m := range b.add(x) {
+		if i == 0 && len(b.commits) == 1 {
+			c.send(m, &flight{batch: b})
+			continue
+		}
+		// Should it fail, the batch has a hole, and its end will be refused.
+		_ = c.log.nc.PublishMsg(m)
+	}
+}
+
+// send publishes a message and expects an answer.
+func (c *committer) send(m *nats.Msg, f *flight) {
+	c.last++
+	f.deadline = time.Now().Add(ackTimeout)
+	c.flights[c.last] = f
+	m.Reply = c.inbox + strconv.FormatUint(c.last, 10)
+	if err := c.log.nc.PublishMsg(m); err != nil {
+		f.deadline = time.Time{} // lost: the next tick sees it
+	}
+}
+
+// answered handles one answer of the stream.
+func (c *committer) answered(m *nats.Msg) {
+	id, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, c.inbox), 10, 64)
+	f := c.flights[id]
+	if err != nil || f == nil {
+		return // came after it was given up
+	}
+	delete(c.flights, id)
+	switch {
+	case f.commit != nil:
+		c.plain--
+		c.published(f.commit, m)
+	case f.batch == c.open:
+		c.ready(f.batch, m)
+	default:
+		c.ended(f.batch, m)
+	}
+}
+
+// published handles the answer to a publish.
+func (c *committer) published(x *commit, m *nats.Msg) {
+	a, err := parseAck(m)
+	switch {
+	case err == nil && !a.Duplicate:
+		c.stored(a.Sequence, x)
+	case err == nil: // an earlier attempt was stored, by this process or by one before
+		x.answer(a.Sequence, nil)
+	default:
+		c.log.settle(x, err)
+	}
+}
+
+// ready handles the answer to the first message of the open batch: the server has made its store. Whatever waits
+// joins, then the batch ends.
+func (c *committer) ready(b *batch, m *nats.Msg) {
+	if len(m.Data) > 0 || m.Header != nil {
+		_, err := parseAck(m) // an error, or nobody there
+		c.open = nil
+		c.fail(b, err)
+		return
+	}
+	for c.held == nil {
+		select {
+		case x := <-c.log.queue:
+			if x.take() {
+				c.join(x)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	c.open, c.ending = nil, b
+	c.crowd = len(b.commits)
+	c.send(b.end(), &flight{batch: b})
+}
+
+// ended handles the answer to the end of a batch.
+func (c *committer) ended(b *batch, m *nats.Msg) {
+	c.ending = nil
+	a, err := parseAck(m)
+	if err == nil && a.Count != b.size {
+		err = fmt.Errorf("jetstream: the stream stored %d messages of a batch of %d", a.Count, b.size)
+	}
+	if err != nil {
+		c.fail(b, err)
+		return
+	}
+	c.log.metrics.batchSize.Observe(float64(b.size))
+	c.stored(a.Sequence-uint64(b.size)+1, b.commits...)
+	c.next()
+}
+
+// next begins the commit that was held.
+func (c *committer) next() {
+	if x := c.held; x != nil {
+		c.held = nil
+		c.open = newBatch()
+		c.join(x)
+	}
+}
+
+// stored answers commits that were stored one after the other from the sequence first on.
+func (c *committer) stored(first uint64, commits ...*commit) {
+	c.log.taps.push(first, commits)
+	last := first - 1
+	for _, x := range commits {
+		last += uint64(len(x.entries))
+		x.answer(last, nil)
+	}
+}
+
+// fail settles the commits of a batch that was refused or lost, each for itself: one caller's conflict is nobody
+// else's.
+func (c *committer) fail(b *batch, err error) {
+	if refused(err) {
+		err = errBatchRefused
+	}
+	for _, x := range b.commits {
+		c.log.settle(x, err)
+	}
+	c.next()
+}
+
+// lose gives up the flights that match: their commits are settled.
+func (c *committer) lose(match func(*flight) bool) {
+	for id, f := range c.flights {
+		if !match(f) {
+			continue
+		}
+		delete(c.flights, id)
+		if f.commit != nil {
+			c.plain--
+			c.log.settle(f.commit, errNoAnswer)
+			continue
+		}
+		if f.batch == c.open {
+			c.open = nil
+		} else {
+			c.ending = nil
+		}
+		c.fail(f.batch, errNoAnswer)
+	}
+}
+
+var (
+	// errNoAnswer: the stream did not answer in time.
+	errNoAnswer = errors.New("jetstream: no answer from the stream")
+	// errBatchRefused: one of the commits of a batch was refused, and it is not known which.
+	errBatchRefused = errors.New("jetstream: the batch was refused")
+)

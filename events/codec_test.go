@@ -3,8 +3,10 @@ package events
 import (
 	"bytes"
 	"errors"
+	"io"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -116,6 +118,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"workspace of 129": created(func(c *Created) {
 			c.Owner.Workspace = strings.Repeat("w", 129)
 		}),
+		"rotated, no key":    edit("key.rotated", func(e *Event) { e.Payload.(*Rotated).KeyID = uuid.Nil }),
 		"rotated, no digest": edit("key.rotated", func(e *Event) { e.Payload.(*Rotated).Digest = Digest{} }),
 		"updated, no key":    edit("key.updated", func(e *Event) { e.Payload.(*Updated).KeyID = uuid.Nil }),
 		"disabled, no key":   edit("key.disabled", func(e *Event) { e.Payload.(*Disabled).KeyID = uuid.Nil }),
@@ -171,7 +174,7 @@ func TestDecodeRefuses(t *testing.T) {
 	id := uuid.MustParse(testKey)
 	key := field{"key", id[:]}
 	personal := func(fields ...field) field { return field{"p", msgpack.RawMessage(object(t, fields...))} }
-	deep := bytes.Repeat([]byte{0x91}, 1<<20)
+	deep := append(bytes.Repeat([]byte{0x91}, 1<<20), 0xc0)
 	bodies := map[string][]byte{
 		"nothing":                 {},
 		"nil":                     {0xc0},
@@ -197,14 +200,14 @@ func TestDecodeRefuses(t *testing.T) {
 		"reason not UTF-8":        object(t, key, personal(field{"reason", "\xff"})),
 		"metadata not JSON":       object(t, key, personal(field{"meta", "{"})),
 		"metadata no object":      object(t, key, personal(field{"meta", "null"})),
-		"an extension":            {0x82, 0xa1, 'a', 0xd4, 0x01, 0x00, 0xa3, 'k', 'e', 'y'},
+		"an extension":            object(t, field{"a", msgpack.RawMessage{0xd4, 0x01, 0x00}}, key),
 		"a map of 2^32 fields":    {0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, 'a', 0xc0},
 		"a name of 4 GiB":         {0x81, 0xdb, 0xff, 0xff, 0xff, 0xff, 'a'},
 		"an unknown of 4 GiB":     {0x81, 0xa1, 'a', 0xc6, 0xff, 0xff, 0xff, 0xff, 'a'},
 		"an unknown 2^32 array":   {0x81, 0xa1, 'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0},
 		"an unknown 2^32 map":     {0x81, 0xa1, 'a', 0xdf, 0xff, 0xff, 0xff, 0xff, 0xc0},
 		"a key of 4 GiB":          {0x81, 0xa3, 'k', 'e', 'y', 0xc6, 0xff, 0xff, 0xff, 0xff, 'a'},
-		"a million arrays deep":   append([]byte{0x81, 0xa1, 'a'}, deep...),
+		"a million arrays deep":   object(t, field{"a", msgpack.RawMessage(deep)}, key),
 		"the code never used":     {0x81, 0xa1, 'a', 0xc1},
 	}
 	for name, data := range bodies {
@@ -251,14 +254,26 @@ func TestDecodeRefusesEveryPrefix(t *testing.T) {
 		for n := range whole {
 			m.Data = whole[:n]
 			var invalid *DecodeError
-			if _, err := Decode(&m); !errors.As(err, &invalid) {
+			if _, err := Decode(&m); !errors.As(err, &invalid) || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%s: first %d of %d bytes: %v", name, n, len(whole), err)
 			}
 		}
 	}
 }
 
-func TestDecodeSkipsUnknownFields(t *testing.T) {
+func TestDecodeSkipsUnknownFieldsOfEveryType(t *testing.T) {
+	for name, want := range testEvents() {
+		m := mustEncode(t, want)
+		m.Data[2] += 2 // fields
+		m.Data = slices.Insert(m.Data, 3, 0xa1, 'A', 0x01)
+		m.Data = append(m.Data, 0xa2, 'z', 'z', 0x91, 0xc0)
+		if got, err := Decode(&m); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		}
+	}
+}
+
+func TestDecodeSkipsUnknownFieldsOfEveryKind(t *testing.T) {
 	id := uuid.MustParse(testKey)
 	var fields []field
 	for i, value := range []any{

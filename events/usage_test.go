@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,7 +116,7 @@ func TestDecodeUsageRefuses(t *testing.T) {
 		"ip not UTF-8":     batch(uint8(1), use(id, uint8(1), uint8(1), "\xff", "")),
 		"the second bad":   batch(uint8(1), use(id, uint8(1), uint8(1), "", ""), use(id, uint8(1), uint8(0), "", "")),
 		"2^32 uses":        {0xdd, 0xff, 0xff, 0xff, 0xff, 0x01},
-		"too many uses":    {0xdc, 0x08, 0x02, 0x01},
+		"too many uses":    batch(append([]any{uint8(1)}, slices.Repeat([]any{use(id, uint8(1), uint8(1), "", "")}, MaxUses+1)...)...),
 		"fewer than said":  {0xdc, 0x08, 0x01, 0x01},
 		"a use of 2^32":    append([]byte{0x92, 0x01, 0xdd, 0xff, 0xff, 0xff, 0xff}, batch(id)[1:]...),
 		"an ip of 4 GiB":   {0x92, 0x01, 0x95, 0xc4, 0x01, 0x01, 0x01, 0x01, 0xdb, 0xff, 0xff, 0xff, 0xff},
@@ -125,7 +126,7 @@ func TestDecodeUsageRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := allocated()
 			uses, err := usesOf(data)
-			if got := allocated() - before; got > uint64(2*len(data)+256<<10) {
+			if got := allocated() - before; got > uint64(2*len(data)+16<<10) {
 				t.Errorf("%d bytes allocated for a batch of %d", got, len(data))
 			}
 			if err == nil || uses != nil {

@@ -39,7 +39,7 @@
 //	id       bin of 16 bytes: a UUID
 //	digest   bin of 32 bytes: SHA-256 of a token
 //	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
-//	json     str: one JSON object (RFC 8259); empty for none
+//	json     str: one JSON object (RFC 8259) on one line; empty for none
 //	map      a map of such fields
 //
 // Extension types are not used. A field marked * is required. In key.updated and key.rotated, a field that is left out

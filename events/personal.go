@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,7 +42,7 @@ func (e *encoder) personal(p personal) {
 // metadata writes a JSON object, or nothing, as a string.
 func (e *encoder) metadata(name string, value json.RawMessage) {
 	if len(value) > 0 && !isObject(value) {
-		e.fail(name, "no JSON object")
+		e.fail(name, "no JSON object on one line")
 	}
 	e.field(name)
 	e.keep(e.msg.EncodeString(string(value)))
@@ -81,11 +82,12 @@ func (d *decoder) metadata() json.RawMessage {
 	}
 	value := json.RawMessage(text)
 	if !isObject(value) {
-		d.fail("no JSON object")
+		d.fail("no JSON object on one line")
 	}
 	return value
 }
 
+// isObject tells that value is a JSON object on one line, as NDJSON and server-sent events need it.
 func isObject(value json.RawMessage) bool {
-	return value[0] == '{' && jsontext.Value(value).IsValid()
+	return value[0] == '{' && !bytes.ContainsAny(value, "\r\n") && jsontext.Value(value).IsValid()
 }

@@ -55,7 +55,7 @@ func (q *Query) Matches(k *Key) bool {
 		(q.Status == "" || q.Status == k.Status(q.Now)) &&
 		(q.Environment == "" || q.Environment == k.Environment) &&
 		(q.Type == "" || q.Type == k.Type) &&
-		(q.Scope == "" || k.Scopes.holds(q.Scope)) &&
+		(q.Scope == "" || k.Scopes.Has(q.Scope)) &&
 		strings.HasPrefix(k.Name, q.NamePrefix)
 }
 

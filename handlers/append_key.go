@@ -1,11 +1,7 @@
 package handlers
 
 import (
-	"encoding/hex"
-	"strconv"
 	"time"
-
-	"github.com/google/uuid"
 
 	"keyledger/ledger"
 )
@@ -53,47 +49,4 @@ func appendKey(b []byte, k *ledger.Key, now time.Time) []byte {
 	b = appendUintMember(b, `,"use_count":`, k.Use.Count)
 	b = appendUintMember(b, `,"sequence":`, k.Sequence)
 	return append(b, '}')
-}
-
-// appendStringMember appends a member whose value is a string: null when it is empty.
-func appendStringMember(b []byte, name, value string) []byte {
-	b = append(b, name...)
-	if value == "" {
-		return append(b, `null`...)
-	}
-	return appendString(b, value)
-}
-
-// appendTimeMember appends a member whose value is a time in RFC 3339, UTC: null when it is zero.
-func appendTimeMember(b []byte, name string, t time.Time) []byte {
-	b = append(b, name...)
-	if t.IsZero() {
-		return append(b, `null`...)
-	}
-	b = append(b, '"')
-	b = t.UTC().AppendFormat(b, time.RFC3339Nano)
-	return append(b, '"')
-}
-
-func appendUintMember(b []byte, name string, n uint64) []byte {
-	return strconv.AppendUint(append(b, name...), n, 10)
-}
-
-func appendScopes(b []byte, scopes ledger.Scopes) []byte {
-	b = append(b, '[')
-	for scope := range scopes.All() {
-		b = append(appendString(b, scope), ',')
-	}
-	if b[len(b)-1] == ',' {
-		b = b[:len(b)-1]
-	}
-	return append(b, ']')
-}
-
-func appendUUID(b []byte, id uuid.UUID) []byte {
-	b = hex.AppendEncode(b, id[:4])
-	b = hex.AppendEncode(append(b, '-'), id[4:6])
-	b = hex.AppendEncode(append(b, '-'), id[6:8])
-	b = hex.AppendEncode(append(b, '-'), id[8:10])
-	return hex.AppendEncode(append(b, '-'), id[10:])
 }

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"keyledger/ledger"
 )
 
@@ -132,9 +130,4 @@ func appendProblem(b []byte, x *Exchange, e *ledger.Error, detail string) []byte
 // becomes "Not found".
 func title(code ledger.Code) string {
 	return strings.ToUpper(string(code[:1])) + strings.ReplaceAll(string(code[1:]), "_", " ")
-}
-
-func appendString(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // invalid UTF-8 has become U+FFFD then, which is what we want
-	return b
 }

@@ -1,0 +1,158 @@
+package projections
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"keyledger/events"
+	"keyledger/ledger"
+)
+
+// agentView holds every agent by its owner and id. Entries by owner and name, and in the lists of a workspace, of an org
+// and of all, lead to those.
+func (v *Views) agentView() view {
+	return view{
+		name:     "agents",
+		version:  1,
+		prefixes: string([]byte{agentPrefix, agentNamePrefix, agentListPrefix}),
+		apply:    applyAgent,
+	}
+}
+
+func applyAgent(b *pebble.Batch, c *change) error {
+	p, ok := c.event.Payload.(*events.Agent)
+	if !ok {
+		return nil
+	}
+	a := ledger.NewAgent(c.event, p)
+	key := agentKey(agentPrefix, a.Workspace, a.Org, a.ID)
+	errs := []error{
+		b.Set(key, packAgent(&a), nil),
+		b.Set(agentKey(agentNamePrefix, a.Workspace, a.Org, a.Name), key, nil),
+	}
+	for _, list := range [...]struct {
+		kind  byte
+		owner string
+	}{{allList, ""}, {workspaceList, a.Workspace}, {orgList, a.Org}} {
+		if list.owner != "" || list.kind == allList {
+			// The higher the sequence, the newer.
+			entry := binary.BigEndian.AppendUint64(agentListKey(list.kind, list.owner), ^a.Sequence)
+			errs = append(errs, b.Set(entry, key, nil))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func agentKey(prefix byte, workspace, org, last string) []byte {
+	return appendTexts([]byte{prefix}, workspace, org, last)
+}
+
+func agentListKey(kind byte, owner string) []byte {
+	return appendTexts([]byte{agentListPrefix, kind}, owner)
+}
+
+func packAgent(a *ledger.Agent) []byte {
+	b := binary.AppendVarint(nil, a.CreatedAt.UnixMicro())
+	b = binary.AppendUvarint(b, a.Sequence)
+	return appendTexts(b, a.ID, a.Name, a.Workspace, a.Org, a.CreatedBy)
+}
+
+func unpackAgent(value []byte) (a ledger.Agent, err error) {
+	r := unpacker{src: append([]byte(nil), value...)}
+	a.CreatedAt = time.UnixMicro(r.varint()).UTC()
+	a.Sequence = r.uvarint()
+	for _, s := range [...]*string{&a.ID, &a.Name, &a.Workspace, &a.Org, &a.CreatedBy} {
+		*s = alias(r.take(r.uvarint()))
+	}
+	if r.bad {
+		return ledger.Agent{}, errDamaged
+	}
+	return a, nil
+}
+
+// Agent returns the agent of this exact owner and id, or ok false.
+func (v *Views) Agent(_ context.Context, workspace, org, id string) (a ledger.Agent, ok bool, err error) {
+	return v.agent(agentKey(agentPrefix, workspace, org, id))
+}
+
+// AgentByName returns the agent of this exact owner and name, or ok false.
+func (v *Views) AgentByName(_ context.Context, workspace, org, name string) (a ledger.Agent, ok bool, err error) {
+	var key []byte
+	ok, err = v.get(agentKey(agentNamePrefix, workspace, org, name), func(value []byte) error {
+		key = append(key, value...)
+		return nil
+	})
+	if err != nil || !ok {
+		return ledger.Agent{}, false, err
+	}
+	return v.agent(key)
+}
+
+func (v *Views) agent(key []byte) (a ledger.Agent, ok bool, err error) {
+	ok, err = v.get(key, func(value []byte) error {
+		a, err = unpackAgent(value)
+		return err
+	})
+	return a, ok, err
+}
+
+// Agents returns one page of agents, newest first. Like Keys, it looks at a bounded number of them.
+func (v *Views) Agents(ctx context.Context, q *ledger.AgentQuery) (page ledger.AgentPage, err error) {
+	list := agentListOf(q)
+	it, err := v.iterate(ctx, list)
+	if err != nil {
+		return page, err
+	}
+	defer closeIterator(it, &err)
+	it.First()
+	if q.After != "" {
+		place, err := hex.DecodeString(q.After)
+		if err != nil || len(place) != 8 {
+			return page, &ledger.Error{Code: ledger.CodeInvalid, Field: "cursor", Detail: "is not one of this list"}
+		}
+		it.SeekGE(append(append(list, place...), 0))
+	}
+	limit, last, examined := max(q.Limit, 1), "", 0
+	for ; it.Valid(); it.Next() {
+		if examined == maxExamined {
+			page.Next = last
+			break
+		}
+		if examined++; examined%256 == 0 && ctx.Err() != nil {
+			return ledger.AgentPage{}, ctx.Err()
+		}
+		a, ok, err := v.agent(it.Value())
+		if err != nil {
+			return ledger.AgentPage{}, err
+		}
+		if ok && agentMatches(q, &a) {
+			if len(page.Agents) == limit {
+				page.Next = last
+				break
+			}
+			page.Agents = append(page.Agents, a)
+		}
+		last = hex.EncodeToString(it.Key()[len(list):])
+	}
+	return page, nil
+}
+
+func agentListOf(q *ledger.AgentQuery) []byte {
+	switch {
+	case q.Org != "":
+		return agentListKey(orgList, q.Org)
+	case q.Workspace != "":
+		return agentListKey(workspaceList, q.Workspace)
+	}
+	return agentListKey(allList, "")
+}
+
+func agentMatches(q *ledger.AgentQuery, a *ledger.Agent) bool {
+	is := func(want, has string) bool { return want == "" || want == has }
+	return is(q.Workspace, a.Workspace) && is(q.Org, a.Org) && is(q.Name, a.Name)
+}

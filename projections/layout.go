@@ -1,0 +1,157 @@
+package projections
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"keyledger/events"
+	"keyledger/ledger"
+)
+
+// Every Pebble key begins with a byte that tells whose it is. A byte is never used again for something else.
+const (
+	metaPrefix      = 'm' // positions, and versions of views
+	keyPrefix       = 'k' // key id → packed key
+	digestPrefix    = 'd' // digest → key id; with DiskIndex only
+	listPrefix      = 'l' // list, owner, newest first → nothing
+	historyPrefix   = 'h' // key id, sequence → nothing
+	claimPrefix     = 'c' // kind, hash → claim
+	agentPrefix     = 'a' // owner, id → agent
+	agentNamePrefix = 'n' // owner, name → agent id
+	agentListPrefix = 'g' // list, owner, newest first → workspace, org, agent id
+	rootPrefix      = 'r' // key id → nothing
+	usePrefix       = 'u' // key id → last use
+)
+
+// Keys under metaPrefix.
+const (
+	positionKey      = "mposition" // → sequence of the last event in the views, 8 bytes, big endian
+	usagePositionKey = "musage"    // → sequence of the last usage batch in the view of uses
+	versionKey       = "mversion." // and the name of a view → uvarint
+)
+
+// view is one part of the state: entries in Pebble that are derived from the events of the ledger, or from the uses.
+type view struct {
+	name     string
+	version  uint64 // of its entries: a view that is stored with another one is built anew
+	prefixes string // of its keys
+
+	// apply adds to b what a change makes of the view. It cannot refuse a change; it fails when Pebble does. nil: the
+	// view is not derived from events.
+	apply func(b *pebble.Batch, c *change) error
+}
+
+// change is an event and what it makes of the key it is about.
+type change struct {
+	event         *events.Event
+	key           bool // the event is about a key
+	before, after ledger.Key
+	scratch       []byte // for whoever applies the change
+}
+
+// created tells whether the change made the key.
+func (c *change) created() bool { return c.key && c.before.Sequence == 0 }
+
+// layout lists the views. Adding one is a file and a line here.
+func (v *Views) layout() []view {
+	views := []view{
+		v.keyView(),
+		v.listView(),
+		v.historyView(),
+		v.rootView(),
+		v.claimView(),
+		v.agentView(),
+		v.useView(),
+	}
+	if v.table == nil {
+		views = append(views, v.digestView())
+	}
+	return views
+}
+
+// migrate brings what is stored to the views of this program. If a view that is derived from events is missing or has
+// another version, all of these are emptied, and Run replays the ledger from its beginning.
+func (v *Views) migrate() error {
+	stored, err := v.storedVersions()
+	if err != nil {
+		return err
+	}
+	b := v.db.NewBatch()
+	defer b.Close()
+	replay := false
+	for _, w := range v.views {
+		was, ok := stored[w.name]
+		delete(stored, w.name)
+		if was > w.version {
+			return v.newerError(w.name, was)
+		}
+		if ok && was == w.version {
+			continue
+		}
+		if w.apply != nil {
+			replay = true
+			continue
+		}
+		if err := reset(b, w, usagePositionKey); err != nil {
+			return err
+		}
+	}
+	for name, version := range stored {
+		if name != digestViewName { // of an earlier run with DiskIndex
+			return v.newerError(name, version)
+		}
+		if err := errors.Join(clearPrefix(b, digestPrefix), b.Delete([]byte(versionKey+name), nil)); err != nil {
+			return err
+		}
+	}
+	if replay {
+		for _, w := range v.views {
+			if w.apply == nil {
+				continue
+			}
+			if err := reset(b, w, positionKey); err != nil {
+				return err
+			}
+		}
+	}
+	return b.Commit(pebble.NoSync)
+}
+
+// reset empties a view, stores its version and forgets the position it was at.
+func reset(b *pebble.Batch, w view, position string) error {
+	for _, prefix := range []byte(w.prefixes) {
+		if err := clearPrefix(b, prefix); err != nil {
+			return err
+		}
+	}
+	return errors.Join(
+		b.Set([]byte(versionKey+w.name), binary.AppendUvarint(nil, w.version), nil),
+		b.Delete([]byte(position), nil),
+	)
+}
+
+func clearPrefix(b *pebble.Batch, prefix byte) error {
+	return b.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil)
+}
+
+func (v *Views) storedVersions() (map[string]uint64, error) {
+	stored := map[string]uint64{}
+	err := v.scan(versionKey, func(key, value []byte) error {
+		version, n := binary.Uvarint(value)
+		if n <= 0 {
+			return errDamaged
+		}
+		stored[string(key[len(versionKey):])] = version
+		return nil
+	})
+	return stored, err
+}
+
+func (v *Views) newerError(name string, version uint64) error {
+	return fmt.Errorf("projections: %s was written by a newer program: it has a view %q of version %d, which this one "+
+		"does not know; use the newer program, or delete the folder to have the views built anew from the ledger",
+		v.options.Dir, name, version)
+}

@@ -1,0 +1,147 @@
+package projections
+
+import (
+	"context"
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"keyledger/ledger"
+)
+
+// Lists of keys: of an owner, or all.
+const (
+	allList       = '*'
+	workspaceList = 'w'
+	orgList       = 'o'
+	agentList     = 'a'
+)
+
+// maxExamined is how many entries one page looks at: a filter that lets few keys through gives short pages, not slow
+// ones.
+const maxExamined = 20_000
+
+// listView holds the order of the lists: an entry for each list that a key is in, and nothing of the key but its id.
+// Owner and creation time of a key never change, so its entries are written once.
+func (v *Views) listView() view {
+	return view{name: "lists", version: 1, prefixes: string(listPrefix), apply: applyLists}
+}
+
+func applyLists(b *pebble.Batch, c *change) error {
+	if !c.created() {
+		return nil
+	}
+	o := &c.after.Owner
+	place := ledger.Cursor{CreatedAt: c.after.CreatedAt, ID: c.after.ID}
+	for _, list := range [...]struct {
+		kind  byte
+		owner string
+	}{{allList, ""}, {workspaceList, o.Workspace}, {orgList, o.Org}, {agentList, o.AgentID}} {
+		if list.owner == "" && list.kind != allList {
+			continue
+		}
+		c.scratch = appendPlace(appendList(c.scratch[:0], list.kind, list.owner), place)
+		if err := b.Set(c.scratch, nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendList appends what the entries of a list begin with.
+func appendList(dst []byte, kind byte, owner string) []byte {
+	return appendTexts(append(dst, listPrefix, kind), owner)
+}
+
+// appendPlace appends the place of a key in a list, in the order of ledger.Cursor: the microseconds since 1970 of its
+// creation and its id, both inverted.
+func appendPlace(dst []byte, c ledger.Cursor) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, ^(uint64(c.CreatedAt.UnixMicro()) ^ 1<<63))
+	for _, b := range c.ID {
+		dst = append(dst, ^b)
+	}
+	return dst
+}
+
+const placeSize = 8 + 16
+
+// placeOf is the inverse of appendPlace for the end of an entry's key.
+func placeOf(key []byte) (c ledger.Cursor, err error) {
+	if len(key) < placeSize {
+		return c, errDamaged
+	}
+	key = key[len(key)-placeSize:]
+	c.CreatedAt = time.UnixMicro(int64(^binary.BigEndian.Uint64(key) ^ 1<<63)).UTC()
+	for i, b := range key[8:] {
+		c.ID[i] = ^b
+	}
+	return c, nil
+}
+
+// Keys returns one page of keys, newest first. It looks at a bounded number of keys: with filters that let few of them
+// through, a page may hold fewer than asked for, even none, and still have a Next.
+func (v *Views) Keys(ctx context.Context, q *ledger.Query) (page ledger.Page, err error) {
+	list := listOf(q)
+	it, err := v.iterate(ctx, list)
+	if err != nil {
+		return page, err
+	}
+	defer closeIterator(it, &err)
+	limit := max(q.Limit, 1)
+	page.Keys = make([]ledger.Key, 0, min(limit+1, 64))
+	var last ledger.Cursor // the place looked at before
+	examined := 0
+	for startAfter(it, list, q.After); it.Valid(); it.Next() {
+		place, err := placeOf(it.Key())
+		if err != nil {
+			return ledger.Page{}, err
+		}
+		if examined == maxExamined {
+			page.Next = last
+			break
+		}
+		if examined++; examined%256 == 0 && ctx.Err() != nil {
+			return ledger.Page{}, ctx.Err()
+		}
+		n := len(page.Keys)
+		page.Keys = append(page.Keys, ledger.Key{})
+		ok, err := v.key(place.ID, &page.Keys[n])
+		if err != nil {
+			return ledger.Page{}, err
+		}
+		ok = ok && q.Matches(&page.Keys[n])
+		if !ok || n == limit {
+			page.Keys = page.Keys[:n]
+		}
+		if ok && n == limit {
+			page.Next = last
+			break
+		}
+		last = place
+	}
+	return page, nil
+}
+
+// startAfter moves an iterator over a list to its first entry after a place.
+func startAfter(it *pebble.Iterator, list []byte, place ledger.Cursor) {
+	if place == (ledger.Cursor{}) {
+		it.First()
+		return
+	}
+	it.SeekGE(append(appendPlace(list, place), 0))
+}
+
+// listOf is what the entries of the narrowest list begin with that has all the keys of a query.
+func listOf(q *ledger.Query) []byte {
+	buf := make([]byte, 0, 256)
+	switch {
+	case q.Agent != "":
+		return appendList(buf, agentList, q.Agent)
+	case q.Org != "":
+		return appendList(buf, orgList, q.Org)
+	case q.Workspace != "":
+		return appendList(buf, workspaceList, q.Workspace)
+	}
+	return appendList(buf, allList, "")
+}

@@ -1,0 +1,228 @@
+package projections
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/errgroup"
+
+	"keyledger/events"
+	"keyledger/ledger"
+)
+
+// maxCommit is how many events go into one Pebble batch, if that many are waiting.
+const maxCommit = 4096
+
+// flushEvery is how long a change stays in memory alone. Pebble has no write-ahead log here: what a crash takes is read
+// from the ledger again, and this and the size of a memtable bound how much that is.
+const flushEvery = 30 * time.Second
+
+// burst is what the log handed over at once, decoded.
+type burst struct{ events []events.Event }
+
+// Run follows the log, and the log of uses if there is one, until ctx ends: it returns nil then. It begins after
+// Position. It fails when the log ends before Position, has a gap (ledger.ErrGap) or an event this program does not
+// know (*events.UnknownError, nothing is skipped), and when the views cannot be written.
+func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
+	v.waiters.start()
+	err := v.run(ctx, log, uses)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = nil
+	}
+	stopped := errStopped
+	if err != nil {
+		stopped = fmt.Errorf("%w: %w", errStopped, err)
+	}
+	v.waiters.stop(stopped)
+	return err
+}
+
+var errStopped = errors.New("projections: the views do not follow the ledger any more")
+
+func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
+	last, err := log.Last(ctx)
+	if err != nil {
+		return fmt.Errorf("projections: %w", err)
+	}
+	if position := v.Position(); last < position {
+		return fmt.Errorf("projections: the ledger ends at %d but the views in %s are at %d: it is an older copy, or another "+
+			"ledger; if it is the right one, delete the folder to have its views built anew", last, v.options.Dir, position)
+	}
+	v.known.Store(last)
+	g, ctx := errgroup.WithContext(ctx)
+	bursts, used := make(chan *burst, 4), make(chan *burst, 8)
+	g.Go(func() error {
+		defer close(bursts)
+		return v.read(ctx, log, bursts, used)
+	})
+	g.Go(func() error { return v.write(last, bursts, used) })
+	if uses != nil {
+		g.Go(func() error { return uses.TailUsage(ctx, v.uses+1, v.applyUses) })
+	}
+	g.Go(func() error { return v.flush(ctx) })
+	return g.Wait()
+}
+
+// read decodes what the log hands over and sends it on. It stops at what it must not skip, after it sent what is before.
+func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, used <-chan *burst) error {
+	next := v.Position() + 1
+	return log.Tail(ctx, next, func(batch ledger.Batch) error {
+		b := reuse(used)
+		var err error
+		for i := range batch.Messages {
+			m := &batch.Messages[i]
+			if m.Sequence < next {
+				continue // a repetition
+			}
+			var e events.Event
+			if m.Sequence > next {
+				err = fmt.Errorf("projections: %w: %d follows %d", ledger.ErrGap, m.Sequence, next-1)
+			} else if e, err = events.Decode(m); err != nil {
+				err = fmt.Errorf("projections: %w", err)
+			}
+			if err != nil {
+				break
+			}
+			b.events = append(b.events, e)
+			next++
+		}
+		v.heard.Store(v.options.Now().UnixNano())
+		v.known.Store(next - 1 + batch.Pending)
+		if len(b.events) == 0 {
+			return err
+		}
+		select {
+		case bursts <- b:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// reuse gives an empty burst, of one that was applied if there is any.
+func reuse(used <-chan *burst) *burst {
+	select {
+	case b := <-used:
+		clear(b.events)
+		b.events = b.events[:0]
+		return b
+	default:
+		return &burst{}
+	}
+}
+
+// write applies what read sends, until there is no more. What is waiting goes into Pebble together.
+func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) error {
+	from := v.Position()
+	catchUp := v.progress("building views", last-from)
+	v.building.Store(from < last)
+	for b := range bursts {
+		waiting := []*burst{b}
+		for n := len(b.events); n < maxCommit && len(bursts) > 0; n += len(b.events) {
+			b = <-bursts
+			waiting = append(waiting, b)
+		}
+		if err := v.commit(waiting); err != nil {
+			return err
+		}
+		for _, b := range waiting {
+			select {
+			case used <- b:
+			default:
+			}
+		}
+		if position := v.Position(); catchUp != nil && position < last {
+			catchUp.at(position - from)
+		} else if catchUp != nil {
+			catchUp.end()
+			catchUp = nil
+			v.building.Store(false)
+		}
+	}
+	return nil
+}
+
+// commit applies bursts of events: their changes and the position go into Pebble as one, then those who wait for them
+// are released. The table in memory is never behind Pebble; it may be ahead within a commit.
+func (v *Views) commit(bursts []*burst) error {
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	if v.failed != nil {
+		return v.failed
+	}
+	if err := v.apply(bursts); err != nil {
+		v.failed = fmt.Errorf("projections: write: %w", err)
+		return v.failed
+	}
+	v.waiters.release(v.Position())
+	if v.table != nil {
+		return v.table.compact()
+	}
+	return nil
+}
+
+func (v *Views) apply(bursts []*burst) error {
+	b := v.db.NewBatch()
+	defer b.Close()
+	var c change
+	for _, burst := range bursts {
+		for i := range burst.events {
+			if err := v.applyEvent(b, &burst.events[i], &c); err != nil {
+				return err
+			}
+		}
+		v.metrics.applied(len(burst.events))
+	}
+	position := c.event.Sequence
+	if err := b.Set([]byte(positionKey), binary.BigEndian.AppendUint64(nil, position), nil); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	clear(v.pending)
+	v.dirty.Store(true)
+	v.position.Store(position)
+	return nil
+}
+
+func (v *Views) applyEvent(b *pebble.Batch, e *events.Event, c *change) error {
+	if err := v.change(e, c); err != nil {
+		return err
+	}
+	for _, w := range v.views {
+		if w.apply == nil {
+			continue
+		}
+		if err := w.apply(b, c); err != nil {
+			return fmt.Errorf("event %d: view %q: %w", e.Sequence, w.name, err)
+		}
+	}
+	return nil
+}
+
+// flush writes changes to disk from time to time, and ends with what Pebble could not do in the background.
+func (v *Views) flush(ctx context.Context) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-v.broken:
+			return fmt.Errorf("projections: %w", err)
+		case <-tick.C:
+			if !v.dirty.Swap(false) {
+				continue
+			}
+			if _, err := v.db.AsyncFlush(); err != nil {
+				return fmt.Errorf("projections: flush: %w", err)
+			}
+		}
+	}
+}

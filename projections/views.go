@@ -1,0 +1,230 @@
+package projections
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keyledger/ledger"
+)
+
+// Options are what Open needs to know.
+type Options struct {
+	// Dir is the folder of the views, made when it is not there. Whatever is in it can be built anew from the ledger.
+	Dir string
+
+	// FS is where Dir is; nil: the disk. With vfs.NewMem() the views are in memory and gone with the process.
+	FS vfs.FS
+
+	// DiskIndex answers keys from Pebble instead of from a table in memory, which takes some 150 bytes a key.
+	DiskIndex bool
+
+	// CacheSize is how many bytes of blocks Pebble keeps in memory; 0: 32 MiB.
+	CacheSize int64
+
+	// Metrics is where the metrics of the views are registered until Close; nil: nowhere.
+	Metrics prometheus.Registerer
+
+	Now    func() time.Time // nil: time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+
+	// Progress is called while something takes longer than two seconds, a few times a second and once at the end of it.
+	// what says what is done, in a few words; done and total count it.
+	Progress func(what string, done, total uint64)
+}
+
+// Views is the state of the ledger as of a position. It implements ledger.State; all of that may be called by any
+// goroutine from Open to Close.
+type Views struct {
+	options Options
+	db      *pebble.DB
+	views   []view
+	table   *table // nil with DiskIndex
+	metrics *metrics
+
+	writing sync.Mutex           // held by whoever changes Pebble and the table
+	pending map[uuid.UUID][]byte // packed keys of the current batch that only Pebble is going to have
+	packed  []byte
+	strays  int   // uses of keys that are not there yet
+	failed  error // a change that was not committed: the table may be ahead of Pebble for good
+
+	keys     atomic.Int64
+	position atomic.Uint64
+	known    atomic.Uint64 // the last sequence that the log is known to have
+	heard    atomic.Int64  // nanoseconds since 1970
+	uses     uint64        // position in the log of uses
+	waiters  waiters
+	broken   chan error // what Pebble could not do in the background
+	closing  chan struct{}
+	building atomic.Bool // Run has not yet reached what the log had when it began
+	diskFull atomic.Bool
+	dirty    atomic.Bool // changes were committed since the last flush
+}
+
+var _ ledger.State = (*Views)(nil)
+
+// Open opens the views in a folder and loads what is kept in memory. They answer as of where they were when they were
+// closed, or a little before if they were not; Run brings them up to date.
+func Open(o Options) (*Views, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string, uint64, uint64) {}
+	}
+	v := &Views{
+		options: o,
+		pending: map[uuid.UUID][]byte{},
+		broken:  make(chan error, 1),
+		closing: make(chan struct{}),
+	}
+	if !o.DiskIndex {
+		v.table = newTable()
+	}
+	v.views = v.layout()
+	v.metrics = newMetrics(v)
+	if err := v.openPebble(); err != nil {
+		return nil, err
+	}
+	if err := v.load(); err != nil {
+		return nil, errors.Join(v.openError(err), v.db.Close())
+	}
+	if err := v.metrics.register(o.Metrics); err != nil {
+		return nil, errors.Join(err, v.db.Close())
+	}
+	return v, nil
+}
+
+// load reads the positions and fills the table.
+func (v *Views) load() error {
+	if err := v.migrate(); err != nil {
+		return err
+	}
+	position, err := v.number(positionKey)
+	if err != nil {
+		return err
+	}
+	v.position.Store(position)
+	v.known.Store(position)
+	if v.uses, err = v.number(usagePositionKey); err != nil {
+		return err
+	}
+	return v.loadTable()
+}
+
+// Close writes what is not yet on disk and closes the files. Run must have returned, and nothing may be asked any more.
+func (v *Views) Close() error {
+	close(v.closing)
+	v.waiters.stop(errClosed)
+	v.metrics.unregister(v.options.Metrics)
+	if err := errors.Join(v.db.Flush(), v.db.Close()); err != nil {
+		return fmt.Errorf("projections: close: %w", err)
+	}
+	return nil
+}
+
+var errClosed = errors.New("projections: the views are closed")
+
+// Position is the sequence of the last event in the views.
+func (v *Views) Position() uint64 { return v.position.Load() }
+
+// Lag is how many events the log is known to hold beyond Position. Until Run has asked the log, it is 0.
+func (v *Views) Lag() uint64 {
+	known, position := v.known.Load(), v.position.Load()
+	return max(known, position) - position
+}
+
+// Heard is when the log was last heard, zero when it never was.
+func (v *Views) Heard() time.Time {
+	if at := v.heard.Load(); at != 0 {
+		return time.Unix(0, at).UTC()
+	}
+	return time.Time{}
+}
+
+// WaitFor returns when Position has reached sequence, when ctx ends, or with the error that Run ended with.
+func (v *Views) WaitFor(ctx context.Context, sequence uint64) error {
+	if v.position.Load() >= sequence {
+		return nil
+	}
+	return v.waiters.wait(ctx, sequence, &v.position)
+}
+
+// get calls use with the value under key, if there is one. The value is valid until use returns.
+func (v *Views) get(key []byte, use func(value []byte) error) (ok bool, err error) {
+	value, closer, err := v.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("projections: read: %w", err)
+	}
+	err = use(value)
+	return true, errors.Join(err, closer.Close())
+}
+
+// number is the 8-byte value under a key, 0 when there is none.
+func (v *Views) number(key string) (n uint64, err error) {
+	_, err = v.get([]byte(key), func(value []byte) error {
+		if len(value) != 8 {
+			return errDamaged
+		}
+		n = binary.BigEndian.Uint64(value)
+		return nil
+	})
+	return n, err
+}
+
+// scan calls each with all entries whose key begins with prefix, in order. Keys and values are valid until it returns.
+func (v *Views) scan(prefix string, each func(key, value []byte) error) (err error) {
+	it, err := v.iterate(context.Background(), []byte(prefix))
+	if err != nil {
+		return err
+	}
+	defer closeIterator(it, &err)
+	for it.First(); it.Valid(); it.Next() {
+		if err := each(it.Key(), it.Value()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// iterate gives an iterator over the entries whose key begins with prefix.
+func (v *Views) iterate(ctx context.Context, prefix []byte) (*pebble.Iterator, error) {
+	it, err := v.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return nil, fmt.Errorf("projections: read: %w", err)
+	}
+	return it, nil
+}
+
+// closeIterator closes an iterator and adds to err what stopped it before its end, if anything did.
+func closeIterator(it *pebble.Iterator, err *error) {
+	if e := it.Close(); e != nil {
+		*err = errors.Join(*err, fmt.Errorf("projections: read: %w", e))
+	}
+}
+
+// after is the least key above all that begin with prefix, which has a byte below 0xff.
+func after(prefix []byte) []byte {
+	end := append([]byte(nil), prefix...)
+	for end[len(end)-1] == 0xff {
+		end = end[:len(end)-1]
+	}
+	end[len(end)-1]++
+	return end
+}

@@ -38,15 +38,17 @@ type Log interface {
 	// Append stores the entries of one command: all or none, contiguous, each only if its guard holds. It returns the
 	// sequence of the last one when they are durable. Entries have distinct subjects and event ids. An append whose
 	// answer was lost is settled by reading back: entries that are already stored with the same event ids are a
-	// success with their first sequence numbers.
+	// success with their first sequence numbers, also when other commands have followed on their subjects since. So
+	// ErrConflict always says that nothing was stored.
 	Append(ctx context.Context, entries ...Entry) (uint64, error)
 
 	// Tail calls handle with every message from sequence from on, first those stored, then those to come, until ctx
 	// ends or handle fails. While nothing comes it calls handle with an empty batch at least every second, as long as
-	// the log is heard. It returns ErrGap when a sequence is missing.
+	// the log is heard. It returns the error of ctx or of handle, or ErrGap when a sequence is missing, also when the log
+	// ends before from-1.
 	Tail(ctx context.Context, from uint64, handle func(Batch) error) error
 
-	// Read returns the messages with these sequences, in their order.
+	// Read returns the messages with these sequences, in their order. One that is not there is an error.
 	Read(ctx context.Context, sequences ...uint64) ([]events.Message, error)
 
 	// Scan returns up to limit messages on subjects matching filter, from sequence from on, in order.

@@ -1,0 +1,20 @@
+package ledgertest_test
+
+import (
+	"testing"
+
+	"keyledger/ledger"
+	"keyledger/ledger/ledgertest"
+)
+
+func TestLog(t *testing.T) {
+	ledgertest.Conformance(t, func(*testing.T) ledger.Log { return ledgertest.NewLog() })
+}
+
+func TestUsageLog(t *testing.T) {
+	ledgertest.UsageConformance(t, func(*testing.T) ledger.UsageLog { return ledgertest.NewLog() })
+}
+
+func TestMemo(t *testing.T) {
+	ledgertest.MemoConformance(t, func(*testing.T) ledger.Memo { return ledgertest.NewLog() })
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"slices"
+)
+
+// row is one line of the report and how it is measured.
+type row struct {
+	name     string
+	measures string
+	target   target
+	measure  func(ctx context.Context, b *bench) (figure, error)
+}
+
+// benchRows are in the order of their measurement: what only reads comes before what grows the ledger.
+func benchRows() []row {
+	return []row{
+		{"rebuild", "all views rebuilt ÷ ordered consumer with decode", target{ratioAtLeast: 0.35}, measureRebuild},
+		{"memory", "resident memory of the whole process, idle", target{valueBelow: 600}, measureMemory},
+		{"restart", "clean restart until /readyz", target{valueBelow: 4}, measureRestart},
+		{"restart-kill", "restart after kill -9 during creates until /readyz ÷ clean restart", target{valueBelow: 4, ratioAtMost: 2}, measureRestartKill},
+		{"verify-64", "verify of random keys, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.70}, measureVerify},
+		{"list-64", "list of 50 keys of an owner with a tenth of all, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.30}, measureList},
+		{"creates-1", "durable creates, 1 connection ÷ publishes by 1 publisher", target{ratioAtLeast: 0.7}, measureCreates(1)},
+		{"creates-256", "durable creates, 256 connections ÷ publishes by 256 publishers", target{ratioAtLeast: 2}, measureCreates(256)},
+		{"creates-64", "durable creates, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.20}, measureCreates64},
+		{"revokes-64", "revokes of keys just created, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.15}, measureRevokes},
+		{"revokes-cold-64", "revokes of random keys of the whole ledger, 64 connections ÷ no-op handler", target{}, measureColdRevokes},
+		{"races", "verify asked after a revoke was acknowledged: answers that still say valid", target{valueBelow: 1}, measureRaces},
+	}
+}
+
+func rowNames() []string {
+	var names []string
+	for _, r := range benchRows() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+// chosenRows are those named, or all.
+func chosenRows(names []string) []row {
+	if len(names) == 0 {
+		return benchRows()
+	}
+	return slices.DeleteFunc(benchRows(), func(r row) bool { return !slices.Contains(names, r.name) })
+}
+
+// inTurn measures subject and baseline one after the other, several times, so that what else the machine does falls
+// on both.
+func (b *bench) inTurn(subject, baseline func() (sample, error)) (figure, error) {
+	var subjects, baselines []sample
+	for round := range b.options.rounds {
+		b.step(round, b.options.rounds)
+		s, err := subject()
+		if err != nil {
+			return figure{}, err
+		}
+		raw, err := baseline()
+		if err != nil {
+			return figure{}, err
+		}
+		subjects, baselines = append(subjects, s), append(baselines, raw)
+	}
+	return compared("/s", subjects, baselines), nil
+}

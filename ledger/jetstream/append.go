@@ -2,11 +2,13 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 
 	"keyledger/ledger"
@@ -46,8 +48,8 @@ func (l *Log) Append(ctx context.Context, entries ...ledger.Entry) (uint64, erro
 }
 
 func (l *Log) append(ctx context.Context, entries []ledger.Entry) (uint64, error) {
-	if len(entries) == 0 || len(entries) > maxEntries {
-		return 0, fmt.Errorf("jetstream: a commit has 1 to %d entries, not %d", maxEntries, len(entries))
+	if err := checkEntries(entries); err != nil {
+		return 0, err
 	}
 	if err := l.writable(); err != nil {
 		return 0, err
@@ -81,6 +83,25 @@ func (l *Log) append(ctx context.Context, entries []ledger.Entry) (uint64, error
 	case <-l.stopped:
 		return 0, errClosed
 	}
+}
+
+// checkEntries refuses what no command may ask for.
+func checkEntries(entries []ledger.Entry) error {
+	switch n := len(entries); {
+	case n == 1:
+		return nil
+	case n == 0 || n > maxEntries:
+		return fmt.Errorf("jetstream: a commit has 1 to %d entries, not %d", maxEntries, n)
+	}
+	subjects, ids := make(map[string]struct{}, len(entries)), make(map[uuid.UUID]struct{}, len(entries))
+	for i := range entries {
+		subjects[entries[i].Message.Subject] = struct{}{}
+		ids[entries[i].Message.ID] = struct{}{}
+	}
+	if len(subjects) < len(entries) || len(ids) < len(entries) {
+		return errors.New("jetstream: the entries of a commit must have distinct subjects and event ids")
+	}
+	return nil
 }
 
 // errClosed: the log was closed.

@@ -10,9 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// few is how many commits in flight are quicker published one by one than in an atomic batch, whose cost is that of
-// about as many publishes, whatever its size: the server makes, syncs and removes a store for each batch.
-const few = 12
+// An atomic batch costs about as much as a dozen publishes, whatever its size: the server makes, syncs and removes a
+// store of its own for each. So batches begin when enough commits are in flight and end when the last one was small.
+const (
+	enough = 16
+	few    = 12
+)
 
 // ackTimeout is how long an answer of the stream is waited for before it counts as lost.
 const ackTimeout = 3 * time.Second
@@ -48,7 +51,7 @@ type flight struct {
 func newCommitter(l *Log) (*committer, error) {
 	c := &committer{
 		log:     l,
-		answers: make(chan *nats.Msg, 4*few),
+		answers: make(chan *nats.Msg, 4*enough),
 		inbox:   l.nc.NewInbox() + ".",
 		flights: make(map[uint64]*flight),
 	}
@@ -74,7 +77,9 @@ func (c *committer) run() {
 		}
 		select {
 		case x := <-queue:
-			c.begin(x)
+			if x.take() {
+				c.begin(x)
+			}
 		case m := <-c.answers:
 			c.answered(m)
 		case <-status: // a new connection: answers on the old one are lost
@@ -95,20 +100,17 @@ func (c *committer) takes() bool {
 	case c.ending != nil:
 		return false
 	default:
-		return c.plain < few || c.many()
+		return c.plain < enough || c.many()
 	}
 }
 
 // many tells that a batch is expected to be worth its cost.
 func (c *committer) many() bool {
-	return c.crowd >= few || c.plain+1+len(c.log.queue) >= few
+	return c.crowd >= few || c.plain+1+len(c.log.queue) >= enough
 }
 
 // begin sends a commit on its way.
 func (c *committer) begin(x *commit) {
-	if !x.take() {
-		return
-	}
 	switch {
 	case c.open != nil:
 		c.join(x)
@@ -226,8 +228,7 @@ func (c *committer) ended(b *batch, m *nats.Msg) {
 func (c *committer) next() {
 	if x := c.held; x != nil {
 		c.held = nil
-		c.open = newBatch()
-		c.join(x)
+		c.begin(x)
 	}
 }
 
@@ -244,7 +245,7 @@ func (c *committer) stored(first uint64, commits ...*commit) {
 // fail settles the commits of a batch that was refused or lost, each for itself: one caller's conflict is nobody
 // else's.
 func (c *committer) fail(b *batch, err error) {
-	if refused(err) {
+	if refused(err) && len(b.commits) > 1 {
 		err = errBatchRefused
 	}
 	for _, x := range b.commits {

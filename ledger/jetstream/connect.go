@@ -23,7 +23,7 @@ type ConnectOptions struct {
 // Connect connects to an external NATS. It tries until ctx ends.
 func Connect(ctx context.Context, o ConnectOptions) (*nats.Conn, error) {
 	if o.URL == "" {
-		return nil, errNoServer
+		return nil, errors.New("jetstream: no server to connect to")
 	}
 	var options []nats.Option
 	if o.Creds != "" {

@@ -7,46 +7,65 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 )
 
 // EmbedOptions say how to run a nats-server in this process.
 type EmbedOptions struct {
-	// Dir is the data folder. Only one process may use it at a time: the caller holds a lock on it.
+	// Dir is the data folder.
 	Dir string
-	// Listen is host:port of a client port, empty for none. For now nobody but this process has an account on it:
+	// Listen is host:port of a client port, empty for none. Nobody outside this process has an account on it yet:
 	// every connection from outside is refused.
 	Listen string
 	// MaxBytes bounds the store on disk; 0 is DefaultMaxStore.
 	MaxBytes int64
+	// Reserve is the room, in bytes, below which nothing more is stored: free space of the disk, and what is left
+	// of MaxBytes. 0 is DefaultReserve.
+	Reserve int64
 	// Log takes the server's log lines; nil drops them.
 	Log *slog.Logger
 }
 
-// DefaultMaxStore bounds the store of an embedded server, in bytes, where nothing else is said: one tebibyte. The
-// free space of the disk is watched besides.
-const DefaultMaxStore = 1 << 40
+const (
+	// DefaultMaxStore bounds the store where nothing else is said, in bytes: one tebibyte. The disk is watched besides.
+	DefaultMaxStore = 1 << 40
+	// DefaultReserve is the room that is kept free where nothing else is said, in bytes: 128 MiB. It is for what is
+	// on its way when the limit is met, for the server's index, and for the views on the same disk.
+	DefaultReserve = 128 << 20
+)
 
 // startTimeout bounds the start of the embedded server, which reads its whole store after a crash.
-const startTimeout = 5 * time.Minute
+const startTimeout = 10 * time.Minute
 
 // Server is a nats-server in this process, with every write synced to disk before it is acknowledged.
 type Server struct {
 	options  EmbedOptions
 	user     string
 	password string
-	ns       *server.Server
+	lock     *flock.Flock
+	ns       atomic.Pointer[server.Server]
+
+	trouble atomic.Pointer[error] // why nothing can be stored now
+	failed  chan error
+	stop    context.CancelFunc
+	watched chan struct{} // closed when the watch has ended
 }
 
-// Embed starts a nats-server in this process on a data folder, which it marks as standalone. It refuses a folder
-// of another mode or of a newer version, and one that another server of this process uses.
+// Embed starts a nats-server in this process on a data folder, which it marks as standalone. It refuses a folder of
+// another mode or of a newer version, and one that another server uses.
 func Embed(o EmbedOptions) (*Server, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxStore
+	}
+	if o.Reserve == 0 {
+		o.Reserve = DefaultReserve
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -54,10 +73,26 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if err := MarkFolder(o.Dir, Standalone); err != nil {
 		return nil, err
 	}
-	s := &Server{options: o, user: "keyledger", password: rand.Text()}
-	if err := s.start(); err != nil {
-		return nil, err
+	s := &Server{
+		options:  o,
+		user:     "keyledger",
+		password: rand.Text(),
+		lock:     flock.New(filepath.Join(o.Dir, "nats.lock")),
+		failed:   make(chan error, 1),
+		watched:  make(chan struct{}),
 	}
+	if locked, err := s.lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("jetstream: data folder: %w", err)
+	} else if !locked {
+		return nil, fmt.Errorf("jetstream: data folder %s is in use by another server", o.Dir)
+	}
+	if err := s.start(); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.check()
+	go s.watch(ctx)
 	return s, nil
 }
 
@@ -78,7 +113,7 @@ func (s *Server) start() error {
 		ns.WaitForShutdown()
 		return fmt.Errorf("jetstream: embedded server did not start on %s", s.options.Dir)
 	}
-	s.ns = ns
+	s.ns.Store(ns)
 	return nil
 }
 
@@ -114,7 +149,7 @@ func (s *Server) serverOptions() (*server.Options, error) {
 }
 
 // InProcessConn gives a connection to the server without a network. It implements nats.InProcessConnProvider.
-func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
+func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.Load().InProcessConn() }
 
 // Connect connects this process to the server. It is the only account on it.
 func (s *Server) Connect(ctx context.Context) (*nats.Conn, error) {
@@ -122,12 +157,21 @@ func (s *Server) Connect(ctx context.Context) (*nats.Conn, error) {
 }
 
 // Addr is the address of the client port, nil when there is none.
-func (s *Server) Addr() net.Addr { return s.ns.Addr() }
+func (s *Server) Addr() net.Addr { return s.ns.Load().Addr() }
 
 // Shutdown stops the server and returns when its store is closed.
 func (s *Server) Shutdown() {
-	s.ns.Shutdown()
-	s.ns.WaitForShutdown()
+	s.stop()
+	<-s.watched
+	s.halt()
+	_ = s.lock.Close()
+}
+
+// halt stops the nats-server.
+func (s *Server) halt() {
+	ns := s.ns.Load()
+	ns.Shutdown()
+	ns.WaitForShutdown()
 }
 
 // bridge hands the server's log to slog.
@@ -141,5 +185,3 @@ func (b bridge) Tracef(format string, v ...any)  { b.log.Debug(fmt.Sprintf(forma
 
 // Fatalf does not end the process, as the interface allows: a server that cannot go on is found by its health.
 func (b bridge) Fatalf(format string, v ...any) { b.log.Error(fmt.Sprintf(format, v...)) }
-
-var errNoServer = errors.New("jetstream: no server to connect to")

@@ -17,8 +17,10 @@ import (
 	"keyledger/ledger"
 )
 
-// Options say how a Log works. The zero value is good for an embedded server.
+// Options say how a Log works.
 type Options struct {
+	// Server is the embedded server that the connection is to; nil for an external one.
+	Server *Server
 	// Replicas is how many servers hold each message: 1 (when 0), 3 or 5.
 	Replicas int
 	// Fingerprint, when not empty, is kept with the stream at its creation; another one is refused later.
@@ -27,7 +29,7 @@ type Options struct {
 	UsageBytes int64
 	// MemoBytes bounds the memo, 1 GiB when 0. A full one refuses new names until the oldest are a day old.
 	MemoBytes int64
-	// Queue is how many appends may wait, 4096 when 0; beyond it they fail with ledger.ErrOverloaded.
+	// Queue is how many appends may wait or be in flight, 4096 when 0; beyond it they fail with ledger.ErrOverloaded.
 	Queue int
 	// Registerer takes the metrics; nil drops them.
 	Registerer prometheus.Registerer
@@ -80,6 +82,9 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	l := &Log{nc: nc, options: o.withDefaults(), stopped: make(chan struct{})}
 	l.queue = make(chan *commit, l.options.Queue)
 	l.settlers = make(chan struct{}, settlers)
+	if err := checkServer(nc); err != nil {
+		return nil, err
+	}
 	var err error
 	if l.js, err = jetstream.New(nc); err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
@@ -129,24 +134,11 @@ func (l *Log) Close() {
 	l.settling.Wait()
 }
 
-// writable tells why nothing can be stored now.
-func (l *Log) writable() error {
-	if l.context.Err() != nil {
-		return errClosed
-	}
-	if l.breaker.open() {
-		return unavailable(errNoAnswer)
-	}
-	return nil
-}
-
 // apiTimeout bounds one request to the JetStream API.
 const apiTimeout = 5 * time.Second
 
 // api sends a request to the JetStream API and reads its JSON answer into answer.
 func (l *Log) api(ctx context.Context, subject string, request, answer any) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
 	var data []byte
 	if request != nil {
 		var err error
@@ -154,9 +146,11 @@ func (l *Log) api(ctx context.Context, subject string, request, answer any) erro
 			return err
 		}
 	}
-	m, err := l.nc.RequestWithContext(ctx, subject, data)
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	m, err := l.nc.RequestWithContext(limited, subject, data)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+		return requestError(ctx, err)
 	}
 	var head struct {
 		Error *apiError `json:"error"`
@@ -165,10 +159,21 @@ func (l *Log) api(ctx context.Context, subject string, request, answer any) erro
 		return fmt.Errorf("jetstream: answer on %s: %w", subject, err)
 	}
 	if head.Error != nil {
+		if head.Error.Status == 503 {
+			return unavailable(head.Error)
+		}
 		return head.Error
 	}
 	if answer == nil {
 		return nil
 	}
 	return json.Unmarshal(m.Data, answer)
+}
+
+// requestError classes the error of a request: the caller's own end, or that the log is unavailable.
+func requestError(caller context.Context, err error) error {
+	if caller.Err() != nil {
+		return caller.Err()
+	}
+	return unavailable(err)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -15,6 +16,13 @@ import (
 
 // open starts an embedded server on dir and opens the log on it.
 func open(t testing.TB, dir string, o jetstream.Options) *jetstream.Log {
+	t.Helper()
+	l, _ := openConn(t, dir, o)
+	return l
+}
+
+// openConn is open, and gives the connection too.
+func openConn(t testing.TB, dir string, o jetstream.Options) (*jetstream.Log, *nats.Conn) {
 	t.Helper()
 	s, err := jetstream.Embed(jetstream.EmbedOptions{Dir: dir})
 	if err != nil {
@@ -26,12 +34,13 @@ func open(t testing.TB, dir string, o jetstream.Options) *jetstream.Log {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
+	o.Server = s
 	l, err := jetstream.Open(t.Context(), nc, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	return l
+	t.Cleanup(l.Close)
+	return l, nc
 }
 
 // entry is an event of a key that does not exist yet.

@@ -20,6 +20,9 @@ func memoKey(name string) string {
 
 // Claim implements ledger.Memo.
 func (l *Log) Claim(ctx context.Context, name string, value []byte) ([]byte, uint64, error) {
+	if err := l.writable(); err != nil {
+		return nil, 0, err
+	}
 	key := memoKey(name)
 	for {
 		revision, err := l.memo.Create(ctx, key, value)
@@ -41,6 +44,9 @@ func (l *Log) Claim(ctx context.Context, name string, value []byte) ([]byte, uin
 
 // Replace implements ledger.Memo.
 func (l *Log) Replace(ctx context.Context, name string, value []byte, revision uint64) (uint64, error) {
+	if err := l.writable(); err != nil {
+		return 0, err
+	}
 	next, err := l.memo.Update(ctx, memoKey(name), value, revision)
 	if err != nil {
 		return 0, memoError(err)

@@ -14,33 +14,36 @@ import (
 	"keyledger/ledger"
 )
 
-// subjects of the JetStream API.
+// Subjects of the JetStream API (ADR-1, ADR-31).
 const (
 	apiInfo      = "$JS.API.STREAM.INFO." + LedgerStream
-	apiDirectGet = "$JS.API.DIRECT.GET." + LedgerStream
-	apiGet       = "$JS.API.STREAM.MSG.GET." + LedgerStream
+	apiGet       = "$JS.API.STREAM.MSG.GET." + LedgerStream // the leader answers
+	apiDirectGet = "$JS.API.DIRECT.GET." + LedgerStream     // any replica answers, which may be behind
 )
 
 // errNoMessage: the stream has no such message.
 var errNoMessage = errors.New("jetstream: message not found")
 
+// getRequest is the body of a request for messages (ADR-31).
+type getRequest struct {
+	Sequence uint64 `json:"seq,omitempty"`
+	Next     string `json:"next_by_subj,omitempty"`
+	Batch    int    `json:"batch,omitempty"`
+}
+
 // Last implements ledger.Log. The leader answers.
 func (l *Log) Last(ctx context.Context) (uint64, error) {
-	var info struct {
-		State struct {
-			Last uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
-	if err := l.api(ctx, apiInfo, nil, &info); err != nil {
+	info, err := l.info(ctx)
+	if err != nil {
 		return 0, err
 	}
-	return info.State.Last, nil
+	return info.State.LastSeq, nil
 }
 
 // readers is how many messages one Read asks for at a time.
 const readers = 16
 
-// Read implements ledger.Log.
+// Read implements ledger.Log. A sequence within the log that has no message is ledger.ErrGap.
 func (l *Log) Read(ctx context.Context, sequences ...uint64) ([]events.Message, error) {
 	out := make([]events.Message, len(sequences))
 	group, ctx := errgroup.WithContext(ctx)
@@ -57,32 +60,131 @@ func (l *Log) Read(ctx context.Context, sequences ...uint64) ([]events.Message, 
 	return out, nil
 }
 
-// getRequest is the body of a direct get (ADR-31).
-type getRequest struct {
-	Sequence uint64 `json:"seq,omitempty"`
-	Next     string `json:"next_by_subj,omitempty"`
-	Last     string `json:"last_by_subj,omitempty"`
-	Batch    int    `json:"batch,omitempty"`
+// read reads one message from a replica, or from the leader if that one does not have it.
+func (l *Log) read(ctx context.Context, sequence uint64) (events.Message, error) {
+	m, err := l.readNear(ctx, sequence)
+	if !errors.Is(err, errNoMessage) {
+		return m, err
+	}
+	m, err = l.getLeader(ctx, getRequest{Sequence: sequence})
+	if !errors.Is(err, errNoMessage) {
+		return m, err
+	}
+	last, lastErr := l.Last(ctx)
+	switch {
+	case lastErr != nil:
+		return m, lastErr
+	case sequence > 0 && sequence <= last:
+		return m, fmt.Errorf("%w: message %d is missing", ledger.ErrGap, sequence)
+	default:
+		return m, fmt.Errorf("jetstream: message %d: %w", sequence, err)
+	}
 }
 
-// read reads one message from whichever replica is near.
-func (l *Log) read(ctx context.Context, sequence uint64) (events.Message, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
+// readNear reads one message from whichever replica answers.
+func (l *Log) readNear(ctx context.Context, sequence uint64) (events.Message, error) {
+	if sequence == 0 {
+		return events.Message{}, errNoMessage
+	}
 	data, err := json.Marshal(getRequest{Sequence: sequence})
 	if err != nil {
 		return events.Message{}, err
 	}
-	m, err := l.nc.RequestWithContext(ctx, apiDirectGet, data)
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	m, err := l.nc.RequestWithContext(limited, apiDirectGet, data)
 	if err != nil {
-		return events.Message{}, fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+		return events.Message{}, requestError(ctx, err)
 	}
 	return direct(m)
 }
 
+// Scan implements ledger.Log.
+func (l *Log) Scan(ctx context.Context, filter string, from uint64, limit int) ([]events.Message, error) {
+	var out []events.Message
+	for next, more := max(from, 1), true; more && len(out) < limit; {
+		got, pending, err := l.scanNear(ctx, getRequest{Sequence: next, Next: filter, Batch: min(limit-len(out), scanPage)})
+		if err != nil {
+			return nil, err
+		}
+		if out = append(out, got...); len(out) > 0 {
+			next = out[len(out)-1].Sequence + 1
+		}
+		more = pending && len(got) > 0
+	}
+	if l.options.Replicas == 1 {
+		return out, nil
+	}
+	return l.scanRest(ctx, out, filter, from, limit)
+}
+
+// scanPage is how many messages one request of a Scan asks for.
+const scanPage = 1000
+
+// scanNear reads messages from whichever replica answers. more tells that this one has further messages.
+func (l *Log) scanNear(ctx context.Context, request getRequest) (out []events.Message, more bool, err error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return nil, false, err
+	}
+	answers := make(chan *nats.Msg, request.Batch+1)
+	inbox := l.nc.NewInbox()
+	sub, err := l.nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return nil, false, unavailable(err)
+	}
+	defer sub.Unsubscribe()
+	if err := l.nc.PublishRequest(apiDirectGet, inbox, data); err != nil {
+		return nil, false, unavailable(err)
+	}
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	for {
+		select {
+		case m := <-answers:
+			if m.Header.Get("Status") == "204" { // the end
+				return out, m.Header.Get("Nats-Num-Pending") != "0", nil
+			}
+			e, err := direct(m)
+			if errors.Is(err, errNoMessage) {
+				return out, false, nil
+			} else if err != nil {
+				return nil, false, err
+			}
+			out = append(out, e)
+		case <-limited.Done():
+			return nil, false, requestError(ctx, limited.Err())
+		}
+	}
+}
+
+// scanRest adds to a scan what the replica that answered did not have yet.
+func (l *Log) scanRest(ctx context.Context, out []events.Message, filter string, from uint64, limit int) ([]events.Message, error) {
+	for len(out) < limit {
+		if n := len(out); n > 0 {
+			from = out[n-1].Sequence + 1
+		}
+		m, err := l.getLeader(ctx, getRequest{Sequence: max(from, 1), Next: filter})
+		if errors.Is(err, errNoMessage) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, m)
+	}
+	return out, nil
+}
+
 // direct is the event message in the answer to a direct get.
 func direct(m *nats.Msg) (events.Message, error) {
-	if status := m.Header.Get("Status"); status != "" {
+	switch status := m.Header.Get("Status"); status {
+	case "":
+	case "404":
+		return events.Message{}, errNoMessage
+	case "503":
+		return events.Message{}, unavailable(nats.ErrNoResponders)
+	default:
 		return events.Message{}, fmt.Errorf("jetstream: direct get: %s %s", status, m.Header.Get("Description"))
 	}
 	sequence, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
@@ -92,17 +194,7 @@ func direct(m *nats.Msg) (events.Message, error) {
 	return incoming(m.Header.Get("Nats-Subject"), sequence, m.Header, m.Data)
 }
 
-// Scan implements ledger.Log.
-func (l *Log) Scan(ctx context.Context, filter string, from uint64, limit int) ([]events.Message, error) {
-	panic("not yet")
-}
-
-// readLeader reads one message from the stream's leader, which has everything that was acknowledged.
-func (l *Log) readLeader(ctx context.Context, sequence uint64) (events.Message, error) {
-	return l.getLeader(ctx, getRequest{Sequence: sequence})
-}
-
-// getLeader asks the stream's leader for a message.
+// getLeader asks the stream's leader, which has everything that was acknowledged, for a message.
 func (l *Log) getLeader(ctx context.Context, request getRequest) (events.Message, error) {
 	var answer struct {
 		Message struct {
@@ -114,7 +206,7 @@ func (l *Log) getLeader(ctx context.Context, request getRequest) (events.Message
 	}
 	if err := l.api(ctx, apiGet, request, &answer); err != nil {
 		if apiCode(err) == codeNoMessage {
-			return events.Message{}, fmt.Errorf("%w: %w", errNoMessage, err)
+			return events.Message{}, errNoMessage
 		}
 		return events.Message{}, err
 	}

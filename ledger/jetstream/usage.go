@@ -5,19 +5,21 @@ import (
 	"fmt"
 
 	"keyledger/events"
-	"keyledger/ledger"
 )
 
 // AppendUsage implements ledger.UsageLog.
 func (l *Log) AppendUsage(ctx context.Context, data []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	if err := l.writable(); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	m, err := l.nc.RequestWithContext(ctx, events.UsageSubject, data)
+	m, err := l.nc.RequestWithContext(limited, events.UsageSubject, data)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+		return requestError(ctx, err)
 	}
 	if _, err := parseAck(m); err != nil {
-		return fmt.Errorf("%w: %w", ledger.ErrUnavailable, err)
+		return unavailable(err)
 	}
 	return nil
 }

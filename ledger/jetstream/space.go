@@ -1,0 +1,126 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// watchInterval is how often the room and the health of the store are looked at. What can be stored meanwhile must
+// fit into the reserve.
+const watchInterval = 250 * time.Millisecond
+
+// errBroken: the store had an I/O error that no room on the disk can cure.
+var errBroken = errors.New("jetstream: the store is broken")
+
+// errNoRoom: the disk, or the bound of the store, is nearly full.
+var errNoRoom = errors.New("jetstream: no room")
+
+// watch keeps the answer to Writable. A stream whose write failed stops for good, so once there is room again the
+// nats-server is started anew.
+func (s *Server) watch(ctx context.Context) {
+	defer close(s.watched)
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if frozen := s.check(); frozen && s.room() == nil {
+			s.restart()
+		}
+	}
+}
+
+// Writable tells why nothing can be stored now: nil when it can.
+func (s *Server) Writable() error {
+	if err := s.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// Failed gives an error when the store is broken and this process should end: after a failed sync it is not known
+// what the disk holds, so nothing is stored any more until another process has read it again.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// check looks at the room and at the health of the streams. frozen tells that a write has failed for want of room.
+func (s *Server) check() (frozen bool) {
+	err := s.room()
+	if broken := s.health(); broken != nil {
+		if frozen = errors.Is(broken, errNoRoom); !frozen {
+			select {
+			case s.failed <- broken:
+			default:
+			}
+		}
+		err = broken
+	}
+	before := s.Writable()
+	if err == nil {
+		s.trouble.Store(nil)
+	} else {
+		s.trouble.Store(&err)
+	}
+	switch {
+	case before == nil && err != nil:
+		s.options.Log.Error("the ledger takes no events", "error", err)
+	case before != nil && err == nil:
+		s.options.Log.Info("the ledger takes events again")
+	}
+	return frozen
+}
+
+// room tells whether there is room on the disk and within the bound of the store.
+func (s *Server) room() error {
+	free, err := freeSpace(s.options.Dir)
+	if err != nil {
+		return fmt.Errorf("%w: free space: %w", errNoRoom, err)
+	}
+	if free < s.options.Reserve {
+		return fmt.Errorf("%w: %d bytes are free on the disk, %d are kept in reserve", errNoRoom, free, s.options.Reserve)
+	}
+	used := int64(s.ns.Load().GlobalAccount().JetStreamUsage().Store)
+	if left := s.options.MaxBytes - used; left < s.options.Reserve {
+		return fmt.Errorf("%w: %d of at most %d bytes are stored, %d are kept in reserve", errNoRoom, used, s.options.MaxBytes, s.options.Reserve)
+	}
+	return nil
+}
+
+// health tells whether JetStream runs and no write has failed.
+func (s *Server) health() error {
+	h := s.ns.Load().Healthz(&server.HealthzOptions{})
+	if h.Error == "" {
+		return nil
+	}
+	if !strings.Contains(h.Error, "write error") && s.ns.Load().JetStreamEnabled() {
+		return nil
+	}
+	for _, errno := range []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT} {
+		if strings.Contains(h.Error, errno.Error()) {
+			return fmt.Errorf("%w: %s", errNoRoom, h.Error)
+		}
+	}
+	return fmt.Errorf("%w: %s", errBroken, h.Error)
+}
+
+// restart starts the nats-server anew. Connections come back by themselves.
+func (s *Server) restart() {
+	s.options.Log.Warn("starting the embedded server anew: its store had no room, and has now")
+	s.halt()
+	if err := s.start(); err != nil {
+		select {
+		case s.failed <- fmt.Errorf("%w: %w", errBroken, err):
+		default:
+		}
+		return
+	}
+	s.check()
+}

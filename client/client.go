@@ -33,7 +33,8 @@ type Option func(*Client)
 // WithHTTPClient makes the Client use h: for TLS settings, proxies, timeouts and connection limits.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h } }
 
-// WithRetries sets how often a request that is safe to repeat is repeated; 0 is never.
+// WithRetries sets how often a request is repeated at most; 0 is never. Then commands carry no Idempotency-Key but one
+// that the caller gives, which spares the server two writes for each.
 func WithRetries(n int) Option { return func(c *Client) { c.retries = max(n, 0) } }
 
 // WithMaxResponse sets how many bytes of an answer are read at most.

@@ -9,8 +9,8 @@
 //
 // A Client may be used by many goroutines. It repeats a request that was refused for the moment (429, 502, 503, 504)
 // or whose connection was lost, with exponential backoff and jitter, but only one that is safe to repeat: a read, a
-// verification, or a command that carries an Idempotency-Key, which it makes for every POST. So a create whose answer
-// was lost gives the same key and the same token, not a second key.
+// verification, or a command, for which it makes an Idempotency-Key. So a create whose answer was lost gives the same
+// key and the same token, not a second key.
 //
 // A Client reads its own writes on every node of a cluster: it remembers the highest ledger sequence that it was
 // answered and asks later requests to be answered from views at least that new.

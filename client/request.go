@@ -24,8 +24,8 @@ const (
 	retryAfterMost = 30 * time.Second
 )
 
-// request is one call of the API, whatever the number of attempts. Every request is safe to repeat when the outcome of
-// an attempt is unknown: it only reads, or it is a command.
+// request is one call of the API, whatever the number of attempts. Every request that is repeated is safe to repeat: it
+// changes nothing, or it is a command with an Idempotency-Key.
 type request struct {
 	method      string
 	path        string
@@ -33,23 +33,24 @@ type request struct {
 	body        any // nil: none
 	header      http.Header
 	minSequence uint64
+	command     bool // it changes something
 }
 
 func get(path string, query url.Values) *request {
 	return &request{method: http.MethodGet, path: path, query: query, header: http.Header{}}
 }
 
-// command is a request that changes something: its Idempotency-Key makes it safe to repeat.
 func command(method, path string, body any) *request {
-	r := &request{method: method, path: path, body: body, header: http.Header{}}
-	r.header.Set("Idempotency-Key", rand.Text())
-	return r
+	return &request{method: method, path: path, body: body, header: http.Header{}, command: true}
 }
 
 // do sends r, again where that is safe and useful, and decodes the answer into out.
 func (c *Client) do(ctx context.Context, r *request, out any, options []CallOption) error {
 	for _, option := range options {
 		option(r)
+	}
+	if r.command && c.retries > 0 && r.header.Get("Idempotency-Key") == "" {
+		r.header.Set("Idempotency-Key", rand.Text())
 	}
 	var body []byte
 	if r.body != nil {

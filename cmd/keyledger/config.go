@@ -1,0 +1,169 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"keyledger/ledger"
+)
+
+// secretLeast is the least length of the server secret, in bytes.
+const secretLeast = 32
+
+// config is what serve is told, by flags and by KEYLEDGER_ variables of the same names.
+type config struct {
+	http            string
+	tlsCert, tlsKey string
+	data            string
+
+	nats                      string
+	natsCreds                 string
+	natsCA, natsCert, natsKey string
+	natsListen                string
+	replicas                  int
+
+	rootToken, rootTokenFile string
+	secret, secretFile       string
+	tokenPrefix              string
+
+	name           string
+	metricsPublic  bool
+	trusted        []string
+	trustedProxies []netip.Prefix // parsed from trusted
+
+	maxStaleness    time.Duration
+	verifyIndex     string
+	shutdownTimeout time.Duration
+	logFormat       string
+	logLevel        slog.Level
+}
+
+func (c *config) flags(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVar(&c.http, "http", ":8080", "address to serve HTTP on; port 0 takes a free one, see http.addr in the data folder")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM file of the server's certificate chain: serves HTTPS")
+	f.StringVar(&c.tlsKey, "tls-key", "", "PEM file of the certificate's key")
+	f.StringVar(&c.data, "data", "./data", "folder of everything that is kept")
+	f.StringVar(&c.nats, "nats", "", "URL of an external NATS with JetStream, several with commas; empty runs one in this process")
+	f.StringVar(&c.natsCreds, "nats-creds", "", "credentials file for the external NATS")
+	f.StringVar(&c.natsCA, "nats-ca", "", "PEM file of the certificates that may vouch for the external NATS")
+	f.StringVar(&c.natsCert, "nats-cert", "", "PEM file of the certificate to show to the external NATS")
+	f.StringVar(&c.natsKey, "nats-key", "", "PEM file of that certificate's key")
+	f.StringVar(&c.natsListen, "nats-listen", "", "address of a NATS client port of the NATS in this process; empty opens none")
+	f.IntVar(&c.replicas, "replicas", 1, "servers of the external NATS that hold each event: 1, 3 or 5")
+	f.StringVar(&c.rootToken, "root-token", "", "token of the first root key, 32 to 512 characters; empty makes one at the first start")
+	f.StringVar(&c.rootTokenFile, "root-token-file", "", "file that holds the root token")
+	f.StringVar(&c.secret, "secret", "", "secret of at least 32 characters that all nodes of one ledger share; needed with --nats, else made at the first start")
+	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
+	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
+	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
+	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")
+	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
+	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
+	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
+	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
+	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
+}
+
+// check validates the configuration before anything is started, and reads the secrets that are in files.
+func (c *config) check() error {
+	var err error
+	if c.rootToken, err = secretOf("root-token", c.rootToken, c.rootTokenFile); err != nil {
+		return err
+	}
+	if c.secret, err = secretOf("secret", c.secret, c.secretFile); err != nil {
+		return err
+	}
+	if err := errors.Join(c.checkAddresses(), c.checkNATS(), c.checkSecrets(), c.checkRest()); err != nil {
+		return &usageError{err}
+	}
+	return nil
+}
+
+func (c *config) checkAddresses() error {
+	var errs []error
+	if _, _, err := net.SplitHostPort(c.http); err != nil {
+		errs = append(errs, fmt.Errorf("--http: %w", err))
+	}
+	if (c.tlsCert == "") != (c.tlsKey == "") {
+		errs = append(errs, errors.New("--tls-cert and --tls-key go together"))
+	} else if c.tlsCert != "" {
+		if _, err := tls.LoadX509KeyPair(c.tlsCert, c.tlsKey); err != nil {
+			errs = append(errs, fmt.Errorf("--tls-cert, --tls-key: %w", err))
+		}
+	}
+	if c.data == "" {
+		errs = append(errs, errors.New("--data: a folder is needed"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *config) checkNATS() error {
+	if c.nats == "" {
+		return errors.Join(
+			needs(c.natsCreds == "" && c.natsCA == "" && c.natsCert == "" && c.natsKey == "",
+				"--nats-creds, --nats-ca, --nats-cert and --nats-key need --nats"),
+			needs(c.replicas == 1, "--replicas: the NATS in this process is one server; more need --nats"),
+			c.checkNATSListen(),
+		)
+	}
+	return errors.Join(
+		needs(c.natsListen == "", "--nats-listen is for the NATS in this process: leave it out with --nats"),
+		needs(c.replicas == 1 || c.replicas == 3 || c.replicas == 5, "--replicas: 1, 3 or 5"),
+		needs((c.natsCert == "") == (c.natsKey == ""), "--nats-cert and --nats-key go together"),
+		needs(c.secret != "", "--secret: with --nats all nodes of the ledger must be given the same one"),
+	)
+}
+
+func (c *config) checkNATSListen() error {
+	if c.natsListen == "" {
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(c.natsListen); err != nil {
+		return fmt.Errorf("--nats-listen: %w", err)
+	}
+	return nil
+}
+
+func (c *config) checkSecrets() error {
+	rootToken := len(c.rootToken)
+	return errors.Join(
+		needs(c.secret == "" || len(c.secret) >= secretLeast, fmt.Sprintf("--secret: at least %d characters", secretLeast)),
+		needs(rootToken == 0 || (rootToken >= ledger.MinToken && rootToken <= ledger.MaxToken),
+			fmt.Sprintf("--root-token: %d to %d characters", ledger.MinToken, ledger.MaxToken)),
+		needs(ledger.CheckPrefix(c.tokenPrefix) == nil, "--token-prefix: 1 to 16 of a-z, 0-9 and _"),
+	)
+}
+
+func (c *config) checkRest() error {
+	for _, network := range c.trusted {
+		prefix, err := netip.ParsePrefix(network)
+		if err != nil {
+			return fmt.Errorf("--trusted-proxies: %w", err)
+		}
+		c.trustedProxies = append(c.trustedProxies, prefix)
+	}
+	return errors.Join(
+		needs(c.name != "", "--name: not empty"),
+		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
+		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
+		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
+		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
+	)
+}
+
+// needs is an error that says rule unless it is kept.
+func needs(kept bool, rule string) error {
+	if kept {
+		return nil
+	}
+	return errors.New(rule)
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+// The configuration table of the README stands between these lines. This writes it:
+//
+//	UPDATE_README=1 go test ./cmd/keyledger -run README
+const (
+	readme     = "../../README.md"
+	tableBegin = "<!-- configuration: begin -->\n"
+	tableEnd   = "<!-- configuration: end -->\n"
+)
+
+// configurationTable is the settings of serve in Markdown.
+func configurationTable() string {
+	var b strings.Builder
+	b.WriteString("| flag | variable | default | meaning |\n|---|---|---|---|\n")
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	new(config).flags(flags)
+	flags.VisitAll(func(f *pflag.Flag) {
+		value := ""
+		if f.DefValue != "" && f.DefValue != "[]" {
+			value = "`" + f.DefValue + "`"
+		}
+		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", f.Name, variable(f.Name), value, strings.ReplaceAll(f.Usage, "|", "\\|"))
+	})
+	return b.String()
+}
+
+func TestREADMEHasEverySetting(t *testing.T) {
+	content, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(content), tableBegin)
+	table, after, ended := strings.Cut(rest, tableEnd)
+	if !ok || !ended {
+		t.Fatalf("the README has no lines %q and %q", tableBegin, tableEnd)
+	}
+	want := configurationTable()
+	if table == want {
+		return
+	}
+	if os.Getenv("UPDATE_README") == "" {
+		t.Fatal("the README's configuration table is out of date: run this test with UPDATE_README=1")
+	}
+	if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSettingsPrecedence(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		args []string
+		env  []string
+		want string // of name, or of the error
+	}{
+		{"default", nil, nil, "main"},
+		{"variable", nil, []string{"KEYLEDGER_NAME=a"}, "a"},
+		{"empty variable is none", nil, []string{"KEYLEDGER_NAME="}, "main"},
+		{"flag before variable", []string{"--name=b"}, []string{"KEYLEDGER_NAME=a"}, "b"},
+		{"flag of the default before variable", []string{"--name=main"}, []string{"KEYLEDGER_NAME=a"}, "main"},
+		{"wrong value in a variable", nil, []string{"KEYLEDGER_REPLICAS=three"}, "KEYLEDGER_REPLICAS: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var c config
+			flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+			c.flags(flags)
+			if err := flags.Parse(test.args); err != nil {
+				t.Fatal(err)
+			}
+			got := c.name
+			if err := newEnvironment(test.env).apply(flags); err != nil {
+				got = err.Error()
+			} else {
+				got = c.name
+			}
+			if !strings.HasPrefix(got, test.want) {
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestSecretsByFile: a secret may be given itself or as a file, on either level; the flag's level wins as a whole.
+func TestSecretsByFile(t *testing.T) {
+	file := t.TempDir() + "/secret"
+	const inFile, given = "secret-in-a-file-of-more-than-32-bytes", "secret-that-is-given-of-more-than-32-bytes"
+	if err := os.WriteFile(file, []byte(inFile+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		args []string
+		env  []string
+		want string // empty: refused
+	}{
+		{"flag", []string{"--secret", given}, nil, given},
+		{"file flag", []string{"--secret-file", file}, nil, inFile},
+		{"variable", nil, []string{"KEYLEDGER_SECRET=" + given}, given},
+		{"file variable", nil, []string{"KEYLEDGER_SECRET_FILE=" + file}, inFile},
+		{"flag before file variable", []string{"--secret", given}, []string{"KEYLEDGER_SECRET_FILE=" + file}, given},
+		{"file flag before variable", []string{"--secret-file", file}, []string{"KEYLEDGER_SECRET=" + given}, inFile},
+		{"both flags", []string{"--secret", given, "--secret-file", file}, nil, ""},
+		{"both variables", nil, []string{"KEYLEDGER_SECRET=" + given, "KEYLEDGER_SECRET_FILE=" + file}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var c config
+			flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+			c.flags(flags)
+			if err := flags.Parse(test.args); err != nil {
+				t.Fatal(err)
+			}
+			if err := newEnvironment(test.env).apply(flags); err != nil {
+				t.Fatal(err)
+			}
+			err := c.check()
+			if test.want == "" {
+				if err == nil || !strings.Contains(err.Error(), "not both") || strings.Contains(err.Error(), given) {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			if err != nil || c.secret != test.want {
+				t.Fatalf("got %q, %v", c.secret, err)
+			}
+		})
+	}
+}
+
+func TestUnknownVariables(t *testing.T) {
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	new(config).flags(flags)
+	env := newEnvironment([]string{"KEYLEDGER_NAME=a", "KEYLEDGER_NAMES=b", "KEYLEDGER_DATUM=c", "HOME=/", "KEYLEDGER_EMPTY="})
+	if got := env.unknown(flags); !slices.Equal(got, []string{"KEYLEDGER_DATUM", "KEYLEDGER_NAMES"}) {
+		t.Fatalf("got %v", got)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"keyledger/client"
+	"keyledger/ledger"
+)
+
+// The exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitUsage    = 2
+	exitRefused  = 3
+	exitNoAnswer = 4
+	exitInvalid  = 5
+	exitFrozen   = 6
+	exitDamaged  = 7
+)
+
+const exitCodes = `
+Exit codes:
+  0  done
+  1  failed for another reason than those below
+  2  wrong usage or configuration
+  3  the server refused the request
+  4  the server gave no answer, or cannot answer now
+  5  keys verify: the token is not valid
+  6  serve: the ledger no longer takes writes after an I/O error; a restart may cure it
+  7  serve: the ledger has lost or changed events; restore it before it is served again`
+
+// usageError is a wrong command line or configuration.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// Ends of a command that are no failure of keyledger itself.
+var (
+	errInvalidToken = errors.New("the token is not valid")
+	errFrozen       = errors.New("the ledger no longer takes writes")
+)
+
+// report prints err for a human and gives the exit code.
+func report(stderr io.Writer, err error) int {
+	code := exitCode(err)
+	if code != exitOK {
+		fmt.Fprintln(stderr, "keyledger:", message(err))
+	}
+	return code
+}
+
+func exitCode(err error) int {
+	var usage *usageError
+	var refused *client.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.Is(err, errInvalidToken):
+		return exitInvalid
+	case errors.Is(err, errFrozen):
+		return exitFrozen
+	case errors.Is(err, ledger.ErrGap):
+		return exitDamaged
+	case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError:
+		return exitRefused
+	case errors.As(err, &refused), errors.Is(err, client.ErrNoAnswer):
+		return exitNoAnswer
+	}
+	return exitFailed
+}
+
+func message(err error) string {
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
+		return err.Error() + "; give a token with --token-file, or in KEYLEDGER_TOKEN"
+	}
+	if errors.Is(err, context.Canceled) {
+		return "interrupted"
+	}
+	return err.Error()
+}

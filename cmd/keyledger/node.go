@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
+	"keyledger/projections"
+)
+
+// node is one running server: its parts in the order in which they come to life.
+type node struct {
+	config   *config
+	stderr   io.Writer
+	log      *slog.Logger
+	progress *progress
+	undo     *cleanups
+	failed   chan error // what ended in the background, though it should not
+
+	folder    *dataFolder
+	secret    string
+	metrics   *prometheus.Registry
+	gate      *gate
+	http      *http.Server
+	url       string
+	events    *jetstream.Log
+	views     *projections.Views
+	usage     *ledger.Usage
+	service   *ledger.Service
+	rootToken string // minted at this start, to be shown
+}
+
+func newNode(c *config, stderr io.Writer) *node {
+	log := newLogger(c, stderr)
+	return &node{
+		config:   c,
+		stderr:   stderr,
+		log:      log,
+		progress: &progress{stderr: stderr, log: log},
+		undo:     &cleanups{log: log},
+		failed:   make(chan error, 1),
+		metrics:  prometheus.NewRegistry(),
+		gate:     &gate{},
+	}
+}
+
+func newLogger(c *config, stderr io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(stderr, options))
+}
+
+// run starts the node, lets it serve until ctx ends or it fails, and stops it.
+func (n *node) run(ctx context.Context) error {
+	err := n.start(ctx)
+	if err == nil {
+		n.greet()
+		err = n.wait(ctx)
+	}
+	if ctx.Err() != nil {
+		n.log.Info("stopping", "error", err)
+		err = nil // it was told to stop, whatever it was doing
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.shutdownTimeout)
+	defer cancel()
+	return errors.Join(err, n.undo.run(stop))
+}
+
+// start brings the parts to life. What each step has made is undone, in the opposite order, when the node stops or a
+// later step fails: requests are finished, then usage is flushed, then the views stop, then the stores are closed.
+func (n *node) start(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{
+		n.takeFolder,
+		n.readSecret,
+		n.listen,
+		n.openStores,
+		n.newAPI,
+		n.follow,
+		n.catchUp,
+		n.makeRoot,
+		n.open,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait returns when ctx ends or a part fails.
+func (n *node) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-n.failed:
+		return err
+	}
+}
+
+// background runs a part until the cleanup of this name, which waits for its end. A part that ends before is a failure
+// of the node.
+func (n *node) background(cleanup string, part func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		err := part(ctx)
+		if ctx.Err() == nil {
+			select {
+			case n.failed <- fmt.Errorf("ended unexpectedly: %w", err):
+			default: // another part failed first
+			}
+			err = nil
+		}
+		ended <- err
+	}()
+	n.undo.add(cleanup, func(context.Context) error {
+		cancel()
+		err := <-ended
+		if errors.Is(err, context.Canceled) || errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return err
+	})
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
+
+	"keyledger/handlers"
+	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
+	"keyledger/projections"
+)
+
+func newServeCommand(env environment) *cobra.Command {
+	c := &config{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server",
+		Long: "Run a server. Every flag may be given as the environment variable that stands beside it; a flag goes before\n" +
+			"its variable. It stops at SIGINT or SIGTERM when running requests are done; a second one ends it at once.\n" + exitCodes,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := env.apply(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := c.check(); err != nil {
+				return err
+			}
+			tuneMemory(env)
+			n := newNode(c, cmd.ErrOrStderr())
+			for _, name := range env.unknown(cmd.Flags(), newKeysCommand(env).PersistentFlags()) {
+				n.log.Warn("an environment variable is unknown and has no effect", "name", name)
+			}
+			return n.run(cmd.Context())
+		},
+	}
+	c.flags(cmd.Flags())
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Usage += " [" + variable(f.Name) + "]" })
+	return cmd
+}
+
+// takeFolder makes the data folder ours. It comes first: all else happens in it.
+func (n *node) takeFolder(context.Context) error {
+	var err error
+	if n.folder, err = openDataFolder(n.config.data); err != nil {
+		return err
+	}
+	n.undo.add("unlock the data folder", func(context.Context) error { return n.folder.close() })
+	if n.config.nats == "" {
+		return nil // the server in this process marks the folder itself
+	}
+	return jetstream.MarkFolder(n.folder.path, externalMode)
+}
+
+// externalMode is how a data folder is used whose ledger is in an external NATS: for secrets and views.
+const externalMode jetstream.Mode = "external"
+
+// readSecret takes the secret of the nodes from the configuration, else from the data folder, where the first start
+// makes it.
+func (n *node) readSecret(context.Context) error {
+	n.secret = n.config.secret
+	if n.secret != "" {
+		return nil
+	}
+	var err error
+	if n.secret, _, err = n.folder.secret("server.secret", mintSecret); err != nil {
+		return fmt.Errorf("server secret: %w", err)
+	}
+	return nil
+}
+
+// fingerprint tells nodes with another secret apart without telling anything about the secret.
+func (n *node) fingerprint() string {
+	mac := hmac.New(sha256.New, []byte(n.secret))
+	mac.Write([]byte("keyledger fingerprint"))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// listen takes the port early: so a port in use is found before the stores are touched, and /healthz answers while
+// they load. Everything else answers 503 until open.
+func (n *node) listen(ctx context.Context) error {
+	var certificate *tls.Config
+	scheme := "http"
+	if n.config.tlsCert != "" {
+		pair, err := tls.LoadX509KeyPair(n.config.tlsCert, n.config.tlsKey)
+		if err != nil {
+			return fmt.Errorf("certificate: %w", err)
+		}
+		certificate, scheme = &tls.Config{Certificates: []tls.Certificate{pair}}, "https"
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", n.config.http)
+	if err != nil {
+		return err
+	}
+	n.http = handlers.NewHTTPServer(n.gate, n.log, certificate)
+	n.background("close the port", func(ctx context.Context) error {
+		context.AfterFunc(ctx, func() { n.http.Close() })
+		if certificate != nil {
+			return n.http.ServeTLS(listener, "", "")
+		}
+		return n.http.Serve(listener)
+	})
+	n.url = scheme + "://" + reachable(listener.Addr())
+	if err := n.folder.write("http.addr", listener.Addr().String()); err != nil {
+		return err
+	}
+	n.undo.add("remove http.addr", func(context.Context) error { return os.Remove(n.folder.file("http.addr")) })
+	return nil
+}
+
+// reachable is an address that a client on this machine can use.
+func reachable(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// openStores opens the ledger and the views side by side, since each reads a lot at its start.
+func (n *node) openStores(ctx context.Context) error {
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return n.openLedger(ctx) })
+	both.Go(n.openViews)
+	return both.Wait()
+}
+
+func (n *node) openLedger(ctx context.Context) error {
+	nc, err := n.connect(ctx)
+	if err != nil {
+		return err
+	}
+	n.undo.add("close the connection to NATS", func(context.Context) error { nc.Close(); return nil })
+	n.events, err = jetstream.Open(ctx, nc, jetstream.Options{
+		Replicas:    n.config.replicas,
+		Fingerprint: n.fingerprint(),
+		Registerer:  n.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	n.undo.add("close the ledger", func(context.Context) error { n.events.Close(); return nil })
+	return nil
+}
+
+// connect connects to the external NATS, or starts one in this process.
+func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
+	c := n.config
+	if c.nats != "" {
+		n.log.Warn("what is acknowledged survives a power failure only if every NATS server has sync_interval: always; " +
+			"it cannot be checked from here")
+		return jetstream.Connect(ctx, jetstream.ConnectOptions{
+			URL: c.nats, Creds: c.natsCreds, CA: c.natsCA, Cert: c.natsCert, Key: c.natsKey,
+		})
+	}
+	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: n.folder.path, Listen: c.natsListen, Log: n.log})
+	if err != nil {
+		return nil, err
+	}
+	n.undo.add("stop NATS", func(context.Context) error { server.Shutdown(); return nil })
+	return server.Connect(ctx)
+}
+
+func (n *node) openViews() error {
+	var err error
+	n.views, err = projections.Open(projections.Options{
+		Dir:       n.folder.file("views"),
+		DiskIndex: n.config.verifyIndex == "disk",
+		Metrics:   n.metrics,
+		Logger:    n.log,
+		Progress:  n.progress.show,
+	})
+	if err != nil {
+		return err
+	}
+	n.undo.add("close the views", func(context.Context) error { return n.views.Close() })
+	return nil
+}
+
+// newAPI makes the service and its HTTP API. The gate lets only the routes of operations through to it.
+func (n *node) newAPI(context.Context) error {
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.usage = ledger.NewUsage(n.events, 0)
+	n.service = ledger.New(ledger.Config{
+		Log:          n.events,
+		State:        n.views,
+		Prefix:       n.config.tokenPrefix,
+		MaxStaleness: n.config.maxStaleness,
+		Usage:        n.usage,
+	})
+	api, err := handlers.New(handlers.Config{
+		Service:        n.service,
+		State:          n.views,
+		Memo:           n.events,
+		Secret:         []byte(n.secret),
+		LedgerName:     n.config.name,
+		Version:        version(),
+		Logger:         n.log,
+		Registerer:     n.metrics,
+		Gatherer:       n.metrics,
+		MetricsPublic:  n.config.metricsPublic,
+		Ready:          n.ready,
+		TrustedProxies: n.config.trustedProxies,
+	})
+	if err != nil {
+		return err
+	}
+	n.gate.pass(api)
+	return nil
+}
+
+// follow lets the views follow the ledger and usage be flushed to it.
+func (n *node) follow(context.Context) error {
+	n.background("stop the views", func(ctx context.Context) error { return n.views.Run(ctx, n.events, n.events) })
+	n.background("flush usage", n.usage.Run)
+	n.undo.add("finish requests", n.http.Shutdown)
+	return nil
+}
+
+// catchUp waits until the views hold what the ledger holds now.
+func (n *node) catchUp(ctx context.Context) error {
+	last, err := n.events.Last(ctx)
+	if err != nil {
+		return err
+	}
+	return n.views.WaitFor(ctx, last)
+}
+
+// open opens the gate. What was only needed to get here goes back to the system.
+func (n *node) open(context.Context) error {
+	n.gate.open.Store(true)
+	n.background("stop returning memory", func(ctx context.Context) error { releaseMemory(ctx); return nil })
+	return nil
+}
+
+// ready tells why the node cannot serve.
+func (n *node) ready(context.Context) error {
+	if time.Since(n.views.Heard()) > n.config.maxStaleness {
+		return fmt.Errorf("the ledger was last heard %v", n.views.Heard())
+	}
+	return nil
+}

@@ -96,10 +96,10 @@ func appendCRC(b []byte, sum uint32) []byte {
 // MalformedToken tells that token has the form of a native one under prefix but its checksum is wrong, or that it is
 // outside 16 to 4096 printable ASCII characters: it cannot be in the ledger. It does not allocate.
 func MalformedToken(token, prefix string) bool {
-	if len(token) < shortestToken || len(token) > longestToken || !isVisible(token) {
-		return true
+	if isNative(token, prefix) {
+		return !checksumHolds(token)
 	}
-	return isNative(token, prefix) && !checksumHolds(token)
+	return len(token) < shortestToken || len(token) > longestToken || !isVisible(token)
 }
 
 // isNative tells whether token has the form of a native one under prefix, whatever its checksum.

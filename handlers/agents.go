@@ -37,11 +37,7 @@ func (a *api) registerAgent(x *Exchange) error {
 
 // getAgent is GET /v1/agents/{id}. An id means an agent only within its owner, which the query states.
 func (a *api) getAgent(x *Exchange) error {
-	p, err := x.query("workspace_id", "org_id")
-	if err != nil {
-		return err
-	}
-	agent, err := a.service.Agent(x.Context(), &x.Principal, p["workspace_id"], p["org_id"], x.Var("id"))
+	agent, err := a.service.Agent(x.Context(), &x.Principal, x.Query["workspace_id"], x.Query["org_id"], x.Var("id"))
 	if err != nil {
 		return err
 	}
@@ -51,10 +47,7 @@ func (a *api) getAgent(x *Exchange) error {
 
 // listAgents is GET /v1/agents.
 func (a *api) listAgents(x *Exchange) error {
-	p, err := x.query("workspace_id", "org_id", "name", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+	p := x.Query
 	limit, err := p.limit()
 	if err != nil {
 		return err

@@ -16,10 +16,7 @@ func (a *api) authorize(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	q, err := x.query("scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id")
-	if err != nil {
-		return err
-	}
+	q := x.Query
 	v, err := a.service.Authorize(x.Context(), &ledger.VerifyRequest{
 		Token:       token,
 		Scopes:      strings.Fields(q["scope"]),

@@ -19,7 +19,7 @@ type cursors struct{ key []byte }
 const cursorMAC = 12 // bytes
 
 // list names what a cursor belongs to: a route with the values that select, but for limit and cursor themselves.
-func list(route, id string, p parameters) []byte {
+func list(route, id string, p Parameters) []byte {
 	b := appendField(appendField(nil, route), id)
 	for _, name := range slices.Sorted(maps.Keys(p)) {
 		if name != "limit" && name != "cursor" {

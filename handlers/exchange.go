@@ -22,6 +22,7 @@ type Exchange struct {
 	Request   *http.Request
 	RequestID string
 	Principal ledger.Principal // who asks; zero on a public route
+	Query     Parameters       // those of Route.Query that the request has
 
 	Status int    // of the answer; 200 when the handler leaves it
 	Body   []byte // of the answer; append to it, its room is reused

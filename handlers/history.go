@@ -14,35 +14,27 @@ func (a *api) keyEvents(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	p, err := x.query("from", "limit", "cursor")
-	if err != nil {
-		return err
-	}
-	here := list(x.route.Path, id.String(), p)
-	return a.history(x, p, here, func(from uint64, limit int) ([]events.Event, error) {
+	return a.history(x, list(x.route.Path, id.String(), x.Query), func(from uint64, limit int) ([]events.Event, error) {
 		return a.service.KeyEvents(x.Context(), &x.Principal, id, from, limit)
 	})
 }
 
 // events is GET /v1/events: the history of an owner, oldest first.
 func (a *api) events(x *Exchange) error {
-	p, err := x.query("workspace_id", "org_id", "agent_id", "from", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+	p := x.Query
 	owner := ledger.Owner{Workspace: p["workspace_id"], Org: p["org_id"], AgentID: p["agent_id"]}
-	return a.history(x, p, list(x.route.Path, "", p), func(from uint64, limit int) ([]events.Event, error) {
+	return a.history(x, list(x.route.Path, "", p), func(from uint64, limit int) ([]events.Event, error) {
 		return a.service.Events(x.Context(), &x.Principal, owner, from, limit)
 	})
 }
 
 // history answers one page of events as CloudEvents. The next page begins after the last event of a full one.
-func (a *api) history(x *Exchange, p parameters, here []byte, read func(from uint64, limit int) ([]events.Event, error)) error {
-	limit, err := p.limit()
+func (a *api) history(x *Exchange, here []byte, read func(from uint64, limit int) ([]events.Event, error)) error {
+	limit, err := x.Query.limit()
 	if err != nil {
 		return err
 	}
-	from, err := a.firstSequence(p, here)
+	from, err := a.firstSequence(x.Query, here)
 	if err != nil {
 		return err
 	}
@@ -68,7 +60,7 @@ func (a *api) history(x *Exchange, p parameters, here []byte, read func(from uin
 }
 
 // firstSequence is where a page of events begins: at the place of its cursor, else at the parameter from, else at 1.
-func (a *api) firstSequence(p parameters, here []byte) (uint64, error) {
+func (a *api) firstSequence(p Parameters, here []byte) (uint64, error) {
 	place, err := a.cursors.open(here, p["cursor"])
 	if err != nil {
 		return 0, err

@@ -13,17 +13,10 @@ func (a *api) listAgentKeys(x *Exchange) error     { return a.list(x, "agent_id"
 
 // list answers one page of keys. owner names the parameter that the path gives.
 func (a *api) list(x *Exchange, owner string) error {
-	p, err := x.query("workspace_id", "org_id", "agent_id", "peer_id", "session_id",
-		"status", "environment", "type", "scope", "name", "used_before", "unused_since", "limit", "cursor")
-	if err != nil {
-		return err
-	}
+	p := x.Query
 	if owner != "" {
-		if _, twice := p[owner]; twice {
-			return invalid(owner, "it is in the path already")
-		}
 		if p == nil {
-			p = make(parameters, 1)
+			p = make(Parameters, 1)
 		}
 		p[owner] = x.Var("id")
 	}
@@ -71,7 +64,7 @@ func (a *api) appendNext(b, list, place []byte) []byte {
 }
 
 // keyQuery is the query of a list of keys, but for its place.
-func (p parameters) keyQuery() (q ledger.Query, err error) {
+func (p Parameters) keyQuery() (q ledger.Query, err error) {
 	q = ledger.Query{
 		Workspace:  p["workspace_id"],
 		Org:        p["org_id"],

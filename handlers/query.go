@@ -14,19 +14,19 @@ import (
 // defaultLimit is how many entries a page has when no limit is given.
 const defaultLimit = 50
 
-// parameters are the query parameters of a request, each given once, not empty.
-type parameters map[string]string
+// Parameters are the query parameters of a request, each given once, not empty.
+type Parameters map[string]string
 
-// query reads the query of the request, in which only the parameters in names may stand.
-func (x *Exchange) query(names ...string) (parameters, error) {
-	return parseQuery(x.Request.URL.RawQuery, names)
+// readQuery reads the query of the request, in which only what the route takes may stand.
+func (x *Exchange) readQuery() (err error) {
+	if raw := x.Request.URL.RawQuery; raw != "" && !x.route.AnyQuery {
+		x.Query, err = parseQuery(raw, x.route.Query)
+	}
+	return err
 }
 
-func parseQuery(raw string, names []string) (parameters, error) {
-	if raw == "" {
-		return nil, nil
-	}
-	p := make(parameters)
+func parseQuery(raw string, names []string) (Parameters, error) {
+	p := make(Parameters)
 	for part := range strings.SplitSeq(raw, "&") {
 		if part == "" {
 			continue
@@ -39,7 +39,7 @@ func parseQuery(raw string, names []string) (parameters, error) {
 		value, err := url.QueryUnescape(rawValue)
 		switch _, repeated := p[name]; {
 		case !slices.Contains(names, name):
-			return nil, invalid("query", "there is no such parameter here; there are "+strings.Join(names, ", "))
+			return nil, invalid("query", unknownParameter(names))
 		case repeated:
 			return nil, invalid(name, "the parameter is there twice")
 		case err != nil || !utf8.ValidString(value):
@@ -52,12 +52,19 @@ func parseQuery(raw string, names []string) (parameters, error) {
 	return p, nil
 }
 
+func unknownParameter(names []string) string {
+	if len(names) == 0 {
+		return "there are no parameters here"
+	}
+	return "there is no such parameter here; there are " + strings.Join(names, ", ")
+}
+
 func invalid(field, detail string) error {
 	return &ledger.Error{Code: ledger.CodeInvalid, Field: field, Detail: detail}
 }
 
 // limit is the parameter limit, or its default.
-func (p parameters) limit() (int, error) {
+func (p Parameters) limit() (int, error) {
 	v, ok := p["limit"]
 	if !ok {
 		return defaultLimit, nil
@@ -70,7 +77,7 @@ func (p parameters) limit() (int, error) {
 }
 
 // oneOf is a parameter that has few values, empty when it is absent.
-func (p parameters) oneOf(name string, values ...string) (string, error) {
+func (p Parameters) oneOf(name string, values ...string) (string, error) {
 	v, ok := p[name]
 	if ok && !slices.Contains(values, v) {
 		return "", invalid(name, "it must be one of "+strings.Join(values, ", "))
@@ -79,7 +86,7 @@ func (p parameters) oneOf(name string, values ...string) (string, error) {
 }
 
 // moment is a parameter that is a time, zero when it is absent.
-func (p parameters) moment(name string) (time.Time, error) {
+func (p Parameters) moment(name string) (time.Time, error) {
 	v, ok := p[name]
 	if !ok {
 		return time.Time{}, nil

@@ -17,6 +17,9 @@ type Route struct {
 	Path   string // a gorilla/mux template; also the label in metrics and access lines
 	Handle Handler
 
+	Query    []string // the parameters that its query may have, each at most once
+	AnyQuery bool     // the query is not looked at: the handler may
+
 	Public      bool // without a token
 	Command     bool // changes something: honours Idempotency-Key
 	Conditional bool // honours If-Match
@@ -103,29 +106,39 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	}
 	o := &operations{Config: &s.Config, metrics: metricsHandler(s.Gatherer)}
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
+	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
+	filters := []string{"workspace_id", "org_id", "agent_id", "peer_id", "session_id", "status", "environment", "type",
+		"scope", "name", "used_before", "unused_since", "limit", "cursor"}
+	but := func(name string) []string {
+		return slices.DeleteFunc(slices.Clone(filters), func(filter string) bool { return filter == name })
+	}
+	agent := []string{"workspace_id", "org_id"}
+	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
+	page := []string{"from", "limit", "cursor"}
+	history := []string{"workspace_id", "org_id", "agent_id", "from", "limit", "cursor"}
 	return []Route{
 		{Method: post, Path: "/v1/keys/verify", Handle: a.verify, Hot: true},
-		{Path: "/v1/authorize", Handle: a.authorize, Public: true, Hot: true},
+		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true, Hot: true},
 		{Method: post, Path: "/v1/keys", Handle: a.createKey, Command: true},
-		{Method: get, Path: "/v1/keys", Handle: a.listKeys},
+		{Method: get, Path: "/v1/keys", Handle: a.listKeys, Query: filters},
 		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey},
 		{Method: post, Path: "/v1/keys/{id}/revoke", Handle: a.revokeKey, Command: true, Conditional: true},
-		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys},
-		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys},
-		{Method: get, Path: "/v1/agents/{id}/keys", Handle: a.listAgentKeys},
+		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys, Query: but("workspace_id")},
+		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys, Query: but("org_id")},
+		{Method: get, Path: "/v1/agents/{id}/keys", Handle: a.listAgentKeys, Query: but("agent_id")},
 		{Method: patch, Path: "/v1/keys/{id}", Handle: a.updateKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/rotate", Handle: a.rotateKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
 		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
-		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents},
-		{Method: get, Path: "/v1/events", Handle: a.events},
+		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page},
+		{Method: get, Path: "/v1/events", Handle: a.events, Query: history},
 		{Method: post, Path: "/v1/agents", Handle: a.registerAgent, Command: true},
-		{Method: get, Path: "/v1/agents", Handle: a.listAgents},
-		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent},
-		{Method: get, Path: "/healthz", Handle: o.health, Public: true},
-		{Method: get, Path: "/readyz", Handle: o.ready, Public: true},
-		{Method: get, Path: "/metrics", Handle: o.showMetrics, Public: s.MetricsPublic},
-		{Method: get, Path: "/openapi.json", Handle: o.openAPI, Public: true},
+		{Method: get, Path: "/v1/agents", Handle: a.listAgents, Query: agents},
+		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent, Query: agent},
+		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
+		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
+		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.MetricsPublic},
+		{Method: get, Path: "/openapi.json", Handle: o.openAPI, AnyQuery: true, Public: true},
 	}
 }

@@ -108,7 +108,6 @@ func New(c Config) (*Server, error) {
 		noSniff:   []string{"nosniff"},
 		jsonType:  []string{"application/json"},
 	}
-	s.exchanges.New = func() any { return new(Exchange) }
 	if err := s.Mount(nativeRoutes(s, keys), RenderProblem); err != nil {
 		return nil, err
 	}
@@ -117,7 +116,10 @@ func New(c Config) (*Server, error) {
 
 // ServeHTTP answers one request: the only place that sends, counts and logs.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := s.exchanges.Get().(*Exchange)
+	x, ok := s.exchanges.Get().(*Exchange)
+	if !ok {
+		x = new(Exchange)
+	}
 	x.begin(s, w, r)
 	s.metrics.inFlight.Inc()
 	if x.err = s.answer(x); x.err != nil {
@@ -146,16 +148,18 @@ func (s *Server) answer(x *Exchange) (err error) {
 	if err := s.match(x); err != nil {
 		return err
 	}
-	if x.route.Public {
-		return x.route.Handle(x)
+	if !x.route.Public {
+		if err := x.authenticate(); err != nil {
+			return err
+		}
+		if err := x.awaitSequence(); err != nil {
+			return err
+		}
 	}
-	if err := x.authenticate(); err != nil {
+	if err := x.readQuery(); err != nil {
 		return err
 	}
-	if err := x.awaitSequence(); err != nil {
-		return err
-	}
-	if x.route.Hot {
+	if x.route.Public || x.route.Hot {
 		return x.route.Handle(x)
 	}
 	ctx, cancel := context.WithTimeout(x.Request.Context(), s.Timeout)

@@ -160,10 +160,9 @@ func (w *world) verify(r ledger.VerifyRequest) ledger.Verification {
 func ptr[T any](v T) *T { return &v }
 
 // must is v when there is no error.
-func must[T any](t testing.TB, v T, err error) T {
-	t.Helper()
+func must[T any](v T, err error) T {
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return v
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows are the packages of this module that each of its packages may reach, itself or through others. A new package
+// has to be placed here before it can be used.
+func arrows() map[string][]string {
+	return map[string][]string{
+		"events":            {},
+		"ledger":            {"events"},
+		"ledger/ledgertest": {"events", "ledger"},
+		"ledger/jetstream":  {"events", "ledger"},
+		"projections":       {"events", "ledger"},
+		"handlers":          {"events", "ledger", "projections"},
+		"client":            {"events"},
+		"cmd/keyledger":     {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+	}
+}
+
+// reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
+func reserved() map[string][]string {
+	return map[string][]string{
+		"net/http":               {"handlers", "client", "cmd/keyledger"},
+		"testing":                {"ledger/ledgertest"},
+		"github.com/cockroachdb": {"projections"},
+		"github.com/gorilla/mux": {"handlers", "cmd/keyledger"},
+		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},
+		"github.com/spf13":       {"cmd/keyledger"},
+		"github.com/vmihailenco": {"events"},
+	}
+}
+
+// pure are the packages that must not reach anything reserved through a library either.
+func pure() []string { return []string{"events", "ledger"} }
+
+// TestArrows fails when a package gains a dependency that the design does not have: then the design has changed and
+// the tables above with it, or the dependency is wrong.
+func TestArrows(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}|{{join .Imports " "}}|{{join .Deps " "}}`, "keyledger/...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.SplitN(strings.TrimSpace(line), "|", 3)
+		name := strings.TrimPrefix(fields[0], "keyledger/")
+		imports, deps := strings.Fields(fields[1]), strings.Fields(fields[2])
+		listed[name] = true
+		allowed, known := arrows()[name]
+		if !known {
+			t.Errorf("package %s has no place in the arrows", name)
+		}
+		for _, dep := range deps {
+			own, isOwn := strings.CutPrefix(dep, "keyledger/")
+			if isOwn && !slices.Contains(allowed, own) {
+				t.Errorf("%s must not reach %s", name, own)
+			}
+		}
+		if slices.Contains(pure(), name) {
+			imports = deps
+		}
+		for _, path := range imports {
+			for root, users := range reserved() {
+				if (path == root || strings.HasPrefix(path, root+"/")) && !slices.Contains(users, name) {
+					t.Errorf("%s must not use %s", name, path)
+				}
+			}
+		}
+	}
+	for name := range arrows() {
+		if !listed[name] {
+			t.Errorf("package %s is in the arrows but does not exist", name)
+		}
+	}
+}

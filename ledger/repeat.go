@@ -19,10 +19,12 @@ func (s *Service) outcome(ctx context.Context, cmd *command) (Key, bool, error) 
 	switch {
 	case err != nil:
 		return Key{}, false, failed(err)
-	case !ok || s.now().Sub(k.UpdatedAt) > repeatWindow:
+	case !ok:
 		return Key{}, false, nil
 	case k.LastEvent == cmd.event:
 		return k, true, nil
+	case s.now().Sub(k.UpdatedAt) > repeatWindow:
+		return Key{}, false, nil
 	}
 	sequences, err := s.history(ctx, k.ID)
 	if err != nil {

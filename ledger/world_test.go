@@ -35,11 +35,26 @@ func (c *clock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// ear is a log as one node hears it: while it is locked, nothing new reaches the node.
+type ear struct {
+	*ledgertest.Log
+	sync.Mutex
+}
+
+func (e *ear) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) error) error {
+	return e.Log.Tail(ctx, from, func(b ledger.Batch) error {
+		e.Lock()
+		defer e.Unlock()
+		return handle(b)
+	})
+}
+
 // world is a ledger with one root key.
 type world struct {
 	*ledger.Service
 	t     testing.TB
 	log   *ledgertest.Log
+	ear   *ear
 	state *ledgertest.State
 	clock *clock
 	root  ledger.Call
@@ -53,7 +68,8 @@ const ages = 100 * 365 * 24 * time.Hour
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, log: ledgertest.NewLog(), clock: newClock()}
-	w.state = ledgertest.Follow(t, w.log, w.clock.Now)
+	w.ear = &ear{Log: w.log}
+	w.state = ledgertest.Follow(t, w.ear, w.clock.Now)
 	w.Service = ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages})
 	issued, made, err := w.Bootstrap(t.Context(), ledger.Secret{})
 	if err != nil || !made {
@@ -62,6 +78,13 @@ func newWorld(t testing.TB) *world {
 	w.first = issued
 	w.root = ledger.Call{Principal: w.principal(issued.Token)}
 	return w
+}
+
+// node is another node of the same ledger.
+func (w *world) node() *ledger.Service {
+	w.t.Helper()
+	state := ledgertest.Follow(w.t, w.log, w.clock.Now)
+	return ledger.New(ledger.Config{Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages})
 }
 
 // ctx ends with the test.

@@ -23,6 +23,9 @@ func newBatch() *batch {
 	return &batch{id: nuid.Next(), subjects: make(map[string]struct{})}
 }
 
+// full tells that there is no use in looking for more.
+func (b *batch) full() bool { return b.size >= maxEntries || b.bytes >= maxBatchBytes }
+
 // fits tells that the commit may join: within a batch, only the first message of a subject may have a guard.
 func (b *batch) fits(x *commit) bool {
 	if b.size == 0 {

@@ -33,11 +33,11 @@ type committer struct {
 	flights map[uint64]*flight
 	last    uint64 // id of the last flight
 
-	plain  int     // publishes in flight
-	open   *batch  // what commits join, until the server is ready for its end
-	ending *batch  // what was ended and not yet answered
-	crowd  int     // commits in the last batch: as many are expected for the next one
-	held   *commit // a commit that did not fit into the open batch and begins the next
+	plain  int       // publishes in flight
+	open   *batch    // what commits join, until the server is ready for its end
+	ending *batch    // what was ended and not yet answered
+	crowd  int       // commits in the last batch: as many are expected for the next one
+	later  []*commit // what did not fit into the open batch and comes after it
 }
 
 // flight is a message whose answer is awaited: a publish, or the begin or the end of a batch.
@@ -96,7 +96,7 @@ func (c *committer) run() {
 func (c *committer) takes() bool {
 	switch {
 	case c.open != nil:
-		return c.held == nil
+		return !c.open.full() && len(c.later) < maxEntries
 	case c.ending != nil:
 		return false
 	default:
@@ -123,11 +123,11 @@ func (c *committer) begin(x *commit) {
 	}
 }
 
-// join adds a commit to the open batch, or holds it for the next one.
+// join adds a commit to the open batch, or puts it off.
 func (c *committer) join(x *commit) {
 	b := c.open
 	if !b.fits(x) {
-		c.held = x
+		c.later = append(c.later, x)
 		return
 	}
 	for i, m := range b.add(x) {
@@ -192,7 +192,7 @@ func (c *committer) ready(b *batch, m *nats.Msg) {
 		c.fail(b, err)
 		return
 	}
-	for c.held == nil {
+	for c.takes() {
 		select {
 		case x := <-c.log.queue:
 			if x.take() {
@@ -224,10 +224,11 @@ func (c *committer) ended(b *batch, m *nats.Msg) {
 	c.next()
 }
 
-// next begins the commit that was held.
+// next begins what was put off.
 func (c *committer) next() {
-	if x := c.held; x != nil {
-		c.held = nil
+	later := c.later
+	c.later = nil
+	for _, x := range later {
 		c.begin(x)
 	}
 }
@@ -256,19 +257,22 @@ func (c *committer) fail(b *batch, err error) {
 
 // lose gives up the flights that match: their commits are settled.
 func (c *committer) lose(match func(*flight) bool) {
+	var lost []*flight
 	for id, f := range c.flights {
-		if !match(f) {
-			continue
+		if match(f) {
+			delete(c.flights, id)
+			lost = append(lost, f)
 		}
-		delete(c.flights, id)
-		if f.commit != nil {
+	}
+	for _, f := range lost {
+		switch f.batch {
+		case nil:
 			c.plain--
 			c.log.settle(f.commit, errNoAnswer)
 			continue
-		}
-		if f.batch == c.open {
+		case c.open:
 			c.open = nil
-		} else {
+		default:
 			c.ending = nil
 		}
 		c.fail(f.batch, errNoAnswer)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -101,4 +102,21 @@ func TestAppendTailRead(t *testing.T) {
 	if last, err := l.Last(t.Context()); err != nil || last != 10 {
 		t.Fatalf("last is %d, %v", last, err)
 	}
+}
+
+// gauge reads a metric.
+func gauge(t *testing.T, g prometheus.Gatherer, name string) float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }

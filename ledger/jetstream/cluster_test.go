@@ -1,0 +1,172 @@
+package jetstream_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"keyledger/events"
+	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
+	"keyledger/ledger/ledgertest"
+)
+
+// cluster starts three nats-servers that sync every write, and gives them when they have a leader.
+func cluster(t *testing.T) []*server.Server {
+	t.Helper()
+	routes, ports := freePorts(t, 3)
+	servers := make([]*server.Server, len(ports))
+	for i := range servers {
+		s, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 1 << 28,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: ports[i]},
+			Routes:  routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers[i] = s
+	}
+	for _, s := range servers {
+		until(t, "a server to listen", func() bool { return s.ReadyForConnections(time.Second) })
+	}
+	until(t, "a leader", func() bool {
+		for _, s := range servers {
+			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(servers) {
+				return true
+			}
+		}
+		return false
+	})
+	return servers
+}
+
+// freePorts gives n distinct ports of this machine, and the routes to them.
+func freePorts(t *testing.T, n int) (routes []*url.URL, ports []int) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return routes, ports
+}
+
+// until waits for a condition.
+func until(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// openURL opens a log on external servers.
+func openURL(t *testing.T, url string, o jetstream.Options) *jetstream.Log {
+	t.Helper()
+	nc, err := jetstream.Connect(t.Context(), jetstream.ConnectOptions{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	l, err := jetstream.Open(t.Context(), nc, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+func TestClusterConformance(t *testing.T) {
+	servers := cluster(t)
+	n := 0
+	ledgertest.Conformance(t, func(t *testing.T) ledger.Log {
+		n++
+		wipe(t, servers[0])
+		return openURL(t, servers[n%3].ClientURL(), jetstream.Options{Replicas: 3})
+	})
+}
+
+// wipe removes the streams of the test before.
+func wipe(t *testing.T, s *server.Server) {
+	t.Helper()
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range js.StreamNames() {
+		if err := js.DeleteStream(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestClusterFailover ends the stream's leader under load: no append fails, and each event is there once, in order, for
+// a tail that was running.
+func TestClusterFailover(t *testing.T) {
+	servers := cluster(t)
+	url := servers[0].ClientURL() + "," + servers[1].ClientURL() + "," + servers[2].ClientURL()
+	l := openURL(t, url, jetstream.Options{Replicas: 3})
+	reader := openURL(t, url, jetstream.Options{Replicas: 3})
+
+	stored := make(chan ledger.Entry, 4000)
+	feed := make(chan events.Message, 4000)
+	go reader.Tail(t.Context(), 1, func(b ledger.Batch) error {
+		for _, m := range b.Messages {
+			feed <- m
+		}
+		return nil
+	})
+	for i := range 32 {
+		go func() {
+			for range 100 {
+				e := entry()
+				sequence, err := l.Append(t.Context(), e)
+				if err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+				e.Message.Sequence = sequence
+				stored <- e
+			}
+		}()
+	}
+	want := make(map[uuid.UUID]uint64)
+	for n := range 3200 {
+		e := <-stored
+		want[e.Message.ID] = e.Message.Sequence
+		if n == 1000 {
+			for _, s := range servers {
+				if s.JetStreamIsStreamLeader("$G", jetstream.LedgerStream) {
+					s.Shutdown()
+					break
+				}
+			}
+		}
+	}
+	for sequence := uint64(1); len(want) > 0; sequence++ {
+		m := <-feed
+		if m.Sequence != sequence || want[m.ID] != sequence {
+			t.Fatalf("the tail gives %s as %d, want %d as acknowledged, after %d", m.ID, m.Sequence, want[m.ID], sequence-1)
+		}
+		delete(want, m.ID)
+	}
+}

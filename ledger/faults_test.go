@@ -118,14 +118,14 @@ func TestRepeat(t *testing.T) {
 		d.same(want, d.Service)
 		d.clock.Advance(time.Hour) // when a create or an update could not be decided like this any more
 		d.same(want, d.Service)
-		d.same(want, d.node())
+		d.same(want, d.node().Service)
 		if id := want.key.ID; id != uuid.Nil && want.key.RevokedAt.IsZero() {
 			for range 40 {
 				must(d.Update(d.ctx(), &d.root, id, &ledger.Update{Name: ptr(uuid.NewString())}))
 			}
 			d.same(want, d.Service)
 			must(d.Revoke(d.ctx(), &d.root, id, "another"))
-			d.same(want, d.node())
+			d.same(want, d.node().Service)
 		}
 	})
 }
@@ -147,7 +147,7 @@ func (s *watched) WaitFor(ctx context.Context, sequence uint64) error {
 func TestRepeatOnANodeThatIsBehind(t *testing.T) {
 	drills(t, func(t *testing.T, d *drill) {
 		d.ear.Lock()
-		want := must(d.run(d.ctx(), d.node(), d.call()))
+		want := must(d.run(d.ctx(), d.node().Service, d.call()))
 		before := d.log.Len()
 		d.clock.Advance(time.Second)
 		hear := sync.OnceFunc(d.ear.Unlock)

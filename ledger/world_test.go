@@ -64,13 +64,20 @@ type world struct {
 // ages is longer than tests move the clock.
 const ages = 100 * 365 * 24 * time.Hour
 
-// newWorld gives a ledger in memory that is never stale.
-func newWorld(t testing.TB) *world {
+// newBareWorld gives an empty ledger in memory that is never stale.
+func newBareWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, log: ledgertest.NewLog(), clock: newClock()}
 	w.ear = &ear{Log: w.log}
 	w.state = ledgertest.Follow(t, w.ear, w.clock.Now)
 	w.Service = ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages})
+	return w
+}
+
+// newWorld gives a ledger with a root key.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := newBareWorld(t)
 	issued, made, err := w.Bootstrap(t.Context(), ledger.Secret{})
 	if err != nil || !made {
 		t.Fatalf("bootstrap: made %v, %v", made, err)
@@ -80,11 +87,38 @@ func newWorld(t testing.TB) *world {
 	return w
 }
 
+// node is a node of a ledger.
+type node struct {
+	*ledger.Service
+	state *ledgertest.State
+}
+
 // node is another node of the same ledger.
-func (w *world) node() *ledger.Service {
+func (w *world) node() node {
 	w.t.Helper()
 	state := ledgertest.Follow(w.t, w.log, w.clock.Now)
-	return ledger.New(ledger.Config{Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages})
+	return node{ledger.New(ledger.Config{Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages}), state}
+}
+
+// nodes are the first node of a ledger and others.
+func (w *world) nodes(n int) []node {
+	w.t.Helper()
+	list := []node{{w.Service, w.state}}
+	for len(list) < n {
+		list = append(list, w.node())
+	}
+	return list
+}
+
+// level waits until all nodes show what the log holds.
+func (w *world) level(nodes []node) {
+	w.t.Helper()
+	last := must(w.log.Last(w.ctx()))
+	for _, n := range nodes {
+		if err := n.state.WaitFor(w.ctx(), last); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // ctx ends with the test.

@@ -15,8 +15,11 @@ import (
 // into those by mistake. What went wrong inside is in "error", and only there.
 func (s *Server) logAccess(x *Exchange, took time.Duration) {
 	level := slog.LevelInfo
-	if x.Status >= http.StatusInternalServerError {
+	switch {
+	case x.Status == http.StatusInternalServerError:
 		level = slog.LevelError
+	case x.Status > http.StatusInternalServerError:
+		level = slog.LevelWarn
 	}
 	handler, ctx := s.Logger.Handler(), x.Request.Context()
 	if !handler.Enabled(ctx, level) {

@@ -27,8 +27,12 @@ func (x *Exchange) Input() ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}
+	body := r.Body
+	if r.ContentLength < 0 { // then it may be endless, and net/http must not wait for its end before it answers
+		body = http.MaxBytesReader(x.writer, body, limit)
+	}
 	var err error
-	if x.input, err = readAtMost(x.input[:0], r.Body, limit); err != nil {
+	if x.input, err = readAll(x.input[:0], body); err != nil {
 		return nil, err
 	}
 	x.inputRead = true
@@ -38,23 +42,25 @@ func (x *Exchange) Input() ([]byte, error) {
 	return x.input, nil
 }
 
-// readAtMost appends what r gives to b, and fails when that is more than limit bytes.
-func readAtMost(b []byte, r io.Reader, limit int64) ([]byte, error) {
+// readAll appends what r gives to b.
+func readAll(b []byte, r io.Reader) ([]byte, error) {
 	for {
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if int64(len(b)) > limit {
-			return b, tooLarge(limit)
+		if err == nil {
+			continue
 		}
 		if err == io.EOF {
 			return b, nil
 		}
-		if err != nil {
-			return b, &ledger.Error{Code: ledger.CodeInvalid, Detail: "the body ended early or too late", Err: err}
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return b, tooLarge(over.Limit)
 		}
+		return b, &ledger.Error{Code: ledger.CodeInvalid, Detail: "the body ended early or came too late", Err: err}
 	}
 }
 

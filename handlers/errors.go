@@ -18,7 +18,6 @@ const (
 	CodeMediaType    ledger.Code = "unsupported_media_type"
 	CodeMethod       ledger.Code = "method_not_allowed"
 	CodeRunning      ledger.Code = "idempotency_running" // the first request with this idempotency key is not done yet
-	CodeCancelled    ledger.Code = "cancelled"           // the client went away: only the access line sees it
 )
 
 // statusCancelled is what the access line and the metrics say of a request whose client went away (nginx's 499).
@@ -47,8 +46,6 @@ func StatusOf(code ledger.Code) int {
 		return http.StatusUnsupportedMediaType
 	case ledger.CodeIdempotency:
 		return http.StatusUnprocessableEntity
-	case CodeCancelled:
-		return statusCancelled
 	case ledger.CodeOverloaded, ledger.CodeUnavailable, ledger.CodeStale:
 		return http.StatusServiceUnavailable
 	default:
@@ -62,7 +59,7 @@ func AsError(err error) *ledger.Error {
 	var e *ledger.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		return &ledger.Error{Code: CodeCancelled, Detail: "the request was cancelled", Err: err}
+		return &ledger.Error{Code: ledger.CodeUnavailable, Detail: "the request was cancelled", Err: err}
 	case errors.As(err, &e):
 		return e
 	case errors.Is(err, context.DeadlineExceeded):

@@ -29,6 +29,7 @@ type Exchange struct {
 
 	server    *Server
 	route     *endpoint // nil: no route matched
+	render    func(*Exchange, error)
 	vars      map[string]string
 	writer    http.ResponseWriter
 	origin    events.Origin
@@ -119,6 +120,7 @@ func (x *Exchange) begin(s *Server, w http.ResponseWriter, r *http.Request) {
 		Request: r,
 		Body:    x.Body[:0],
 		server:  s,
+		render:  RenderProblem,
 		writer:  w,
 		started: time.Now(),
 		input:   x.input[:0],
@@ -154,11 +156,7 @@ func (x *Exchange) send() {
 		}
 		h["Content-Length"] = []string{strconv.Itoa(len(x.Body))}
 	}
-	if x.Status == statusCancelled { // most likely nobody is there to read it
-		x.writer.WriteHeader(http.StatusServiceUnavailable)
-	} else {
-		x.writer.WriteHeader(x.Status)
-	}
+	x.writer.WriteHeader(x.Status)
 	if len(x.Body) > 0 {
 		if _, err := x.writer.Write(x.Body); err != nil && x.err == nil {
 			x.err = err

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -193,7 +194,7 @@ func (r *attempt) release(ctx context.Context, err error) error {
 // withoutEffect tells whether a command that failed with err has surely stored nothing.
 func withoutEffect(err error) bool {
 	status := StatusOf(AsError(err).Code)
-	return status < statusCancelled || ledger.CodeOf(err) == ledger.CodeOverloaded
+	return status < http.StatusInternalServerError || ledger.CodeOf(err) == ledger.CodeOverloaded
 }
 
 // remember seals the answer and stores it in place of the claim.

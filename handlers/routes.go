@@ -71,28 +71,28 @@ func (s *Server) match(x *Exchange) error {
 	var m mux.RouteMatch
 	if s.router.Match(x.Request, &m) {
 		x.route, x.vars = s.endpoints[m.Route], m.Vars
+		x.render = x.route.render
 		return nil
 	}
-	if m.MatchErr == mux.ErrMethodMismatch {
-		if allowed := s.allowed(x.Request); len(allowed) > 0 {
-			x.Header()["Allow"] = []string{strings.Join(allowed, ", ")}
-			return &ledger.Error{Code: CodeMethod, Detail: "this path answers " + strings.Join(allowed, ", ")}
-		}
+	if allowed := s.allowed(x); allowed != "" {
+		x.Header()["Allow"] = []string{allowed}
+		return &ledger.Error{Code: CodeMethod, Detail: "this path answers " + allowed}
 	}
 	return &ledger.Error{Code: ledger.CodeNotFound, Detail: "there is nothing at this path"}
 }
 
-// allowed are the methods that the path of r answers.
-func (s *Server) allowed(r *http.Request) []string {
+// allowed are the methods that the path of a request answers. The error is rendered as those of their routes are.
+func (s *Server) allowed(x *Exchange) string {
 	var methods []string
-	probe := *r
+	probe := *x.Request
 	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
 		var m mux.RouteMatch
 		if probe.Method = method; s.router.Match(&probe, &m) {
 			methods = append(methods, method)
+			x.render = s.endpoints[m.Route].render
 		}
 	}
-	return methods
+	return strings.Join(methods, ", ")
 }
 
 // nativeRoutes is the native API. The router tries routes in this order, so the hottest are first.

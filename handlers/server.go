@@ -123,9 +123,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.begin(s, w, r)
 	s.metrics.inFlight.Inc()
 	if x.err = s.answer(x); x.err != nil {
-		x.render()
+		x.refuse()
 	}
 	x.send()
+	if errors.Is(x.err, context.Canceled) {
+		x.Status = statusCancelled
+	}
 	s.metrics.inFlight.Dec()
 	took := time.Since(x.started)
 	s.metrics.count(x, took)
@@ -184,16 +187,12 @@ func (s *Server) command(x *Exchange) error {
 	return x.route.Handle(x)
 }
 
-// render makes the answer of x.err, dropping what the handler has begun.
-func (x *Exchange) render() {
+// refuse makes the answer of x.err, dropping what the handler has begun.
+func (x *Exchange) refuse() {
 	h := x.Header()
 	for _, name := range []string{"Etag", "Location", "Content-Type", "Keyledger-Sequence"} {
 		delete(h, name)
 	}
 	x.Body = x.Body[:0]
-	if x.route == nil {
-		RenderProblem(x, x.err)
-		return
-	}
-	x.route.render(x, x.err)
+	x.render(x, x.err)
 }

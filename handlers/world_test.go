@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers"
@@ -111,6 +112,16 @@ func (w *world) key(in ledger.Create) ledger.Issued {
 	}
 	w.secrets = append(w.secrets, issued.Token.Reveal())
 	return issued
+}
+
+// waitForUse waits until so many uses of a key are in the views.
+func (w *world) waitForUse(key string, count uint64) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.state.WaitForUses(ctx, uuid.MustParse(key), count); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // answer is an answer with its body.

@@ -1,0 +1,63 @@
+package handlers_test
+
+import (
+	"bufio"
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// Whatever is sent, the answer is a whole one of the API: no panic, no fault of the server, and a problem document when
+// it is a refusal.
+func FuzzRequests(f *testing.F) {
+	for _, seed := range []struct{ method, target, header, body string }{
+		{"POST", "/v1/keys", "", `{"name":"a","scopes":["b"],"metadata":{"c":1}}`},
+		{"POST", "/v1/keys", "Idempotency-Key: k", `{}`},
+		{"GET", "/v1/keys?limit=2&status=active", "", ""},
+		{"GET", "/v1/keys/{id}", `If-None-Match: W/"3"`, ""},
+		{"PATCH", "/v1/keys/{id}", `If-Match: "3"`, `{"name":"b","expires_at":null}`},
+		{"POST", "/v1/keys/{id}/rotate", "", `{"grace_seconds":60}`},
+		{"POST", "/v1/keys/{id}/disable", "", ""},
+		{"POST", "/v1/keys/{id}/enable", "", "{}"},
+		{"POST", "/v1/keys/{id}/revoke", "", `{"reason":"r"}`},
+		{"POST", "/v1/keys/verify", "", `{"token":"kl_neverseenbutlongenough","scopes":["x"]}`},
+		{"GET", "/v1/authorize?scope=a+b", "X-API-Key: x", ""},
+		{"POST", "/v1/agents", "", `{"name":"bot","workspace_id":"w"}`},
+		{"GET", "/v1/agents/a%2Fb?workspace_id=w", "", ""},
+		{"GET", "/v1/workspaces/%00/keys?name=%C3%A4&cursor=AAAA", "", ""},
+		{"GET", "/v1/keys/{id}/events?from=1&limit=3", "Keyledger-Min-Sequence: 1", ""},
+		{"GET", "/v1/events?workspace_id=w&from=18446744073709551615", "", ""},
+		{"GET", "/v1/keys/{id}/usage", "", ""},
+		{"DELETE", "/v1/keys", "", ""},
+		{"GET", "/metrics?x=%zz", "", ""},
+	} {
+		f.Add(seed.method, seed.target, seed.header, []byte(seed.body))
+	}
+	f.Fuzz(func(t *testing.T, method, target, header string, body []byte) {
+		w := newWorld(t)
+		target = strings.ReplaceAll(target, "{id}", w.root.Principal.KeyID.String())
+		raw := method + " " + target + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + rootToken +
+			"\r\nContent-Type: application/json\r\n" + header + "\r\n\r\n"
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
+		if err != nil {
+			return // net/http refuses it
+		}
+		r.Body, r.ContentLength = http.NoBody, 0
+		if len(body) > 0 {
+			r.Body, r.ContentLength = httptest.NewRequest("POST", "/", bytes.NewReader(body)).Body, int64(len(body))
+		}
+		r.RemoteAddr = "192.0.2.1:1"
+		recorder := httptest.NewRecorder()
+		w.server.ServeHTTP(recorder, r)
+		status, mediaType := recorder.Code, recorder.Header().Get("Content-Type")
+		waits := r.Header["Keyledger-Min-Sequence"] != nil && status == http.StatusServiceUnavailable
+		if (status >= 500 || status < 200) && !waits {
+			t.Fatalf("%d\n%s", status, recorder.Body)
+		}
+		if status >= 400 && mediaType != "application/problem+json" {
+			t.Fatalf("%d is %s", status, mediaType)
+		}
+	})
+}

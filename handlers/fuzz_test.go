@@ -1,0 +1,142 @@
+package handlers
+
+import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"keyledger/ledger"
+)
+
+// What a decoder takes is JSON that encoding/json takes too, and what it refuses is refused with a code for the caller.
+func FuzzBodies(f *testing.F) {
+	for _, body := range []string{``, `{}`, `{"token":"x","scopes":["a"]}`, `{"name":null,"metadata":{"a":[1,{}]}}`, `{"expires_at":"2030-01-01T00:00:00Z"}`,
+		`{"grace_seconds":1e3}`, `{"a":1,"a":2}`, "{\"name\":\"\xff\"}", `{"name":"\ud800"}`, `[`, `{} {}`, `{"metadata":{"metadata":{"metadata":1}}}`} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, in := range []any{new(createRequest), new(updateRequest), new(rotateRequest), new(verifyRequest), new(struct{})} {
+			err := decodeObject(body, in)
+			if err != nil && ledger.CodeOf(err) != ledger.CodeInvalid {
+				t.Fatalf("%T: %v", in, err)
+			}
+			var members map[string]json.RawMessage
+			if err == nil && json.Unmarshal(body, &members) != nil {
+				t.Fatalf("%T takes what is no JSON object", in)
+			}
+			if err != nil {
+				continue
+			}
+			switch in := in.(type) {
+			case *createRequest:
+				_, err = in.command()
+			case *updateRequest:
+				_, err = in.command()
+			case *rotateRequest:
+				_, err = in.command()
+			}
+			if err != nil && ledger.CodeOf(err) != ledger.CodeInvalid {
+				t.Fatalf("%T: %v", in, err)
+			}
+		}
+	})
+}
+
+func FuzzQueries(f *testing.F) {
+	names := []string{"limit", "name", "status", "used_before", "cursor", "from"}
+	for _, raw := range []string{"", "limit=1", "limit=1&limit=2", "name=%ff", "name=a+b&status=active", "&&", "=", "used_before=2030-01-01T00:00:00Z", "%zz=1", "a;b"} {
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		p, err := parseQuery(raw, names)
+		if err != nil {
+			if ledger.CodeOf(err) != ledger.CodeInvalid {
+				t.Fatal(err)
+			}
+			return
+		}
+		for name, value := range p {
+			if !slices.Contains(names, name) || value == "" {
+				t.Fatalf("%q is %q", name, value)
+			}
+		}
+		if q, err := p.keyQuery(); err == nil && (q.Limit < 1 || q.Limit > ledger.MaxPage) {
+			t.Fatalf("limit %d", q.Limit)
+		}
+	})
+}
+
+// No text opens as a cursor unless it was sealed for that list, and opening gives the place back.
+func FuzzCursors(f *testing.F) {
+	c := cursors{key: make([]byte, 32)}
+	here := list("/v1/keys", "", Parameters{"name": "a"})
+	f.Add("", []byte{1})
+	f.Add(c.seal(here, []byte("place")), []byte("place"))
+	f.Fuzz(func(t *testing.T, cursor string, place []byte) {
+		if got, err := c.open(here, cursor); err == nil && got != nil && c.seal(here, got) != cursor {
+			t.Fatalf("%q opens as %x", cursor, got)
+		}
+		if len(place) == 0 {
+			return
+		}
+		if got, err := c.open(here, c.seal(here, place)); err != nil || !slices.Equal(got, place) {
+			t.Fatalf("%x became %x, %v", place, got, err)
+		}
+		if at, err := keyCursor(place); err == nil && !slices.Equal(keyPlace(at), place) {
+			t.Fatalf("%x became %x", place, keyPlace(at))
+		}
+	})
+}
+
+// Two different lists never have the same name, so a cursor cannot cross from one to the other.
+func TestListNamesDiffer(t *testing.T) {
+	type named struct {
+		route, id string
+		p         Parameters
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[ab/]{0,3}`)
+		draw := func(label string) named {
+			p := rapid.MapOfN(rapid.SampledFrom([]string{"name", "scope", "org_id"}), rapid.StringMatching(`[ab]{1,2}`), 0, 3).Draw(t, label)
+			return named{text.Draw(t, label+" route"), text.Draw(t, label+" id"), p}
+		}
+		a, b := draw("a"), draw("b")
+		same := a.route == b.route && a.id == b.id && maps.Equal(a.p, b.p)
+		if got := string(list(a.route, a.id, a.p)) == string(list(b.route, b.id, b.p)); got != same {
+			t.Fatalf("%v and %v: same name is %v", a, b, got)
+		}
+	})
+}
+
+// A value in a header decodes to what it was and holds nothing but printable ASCII.
+func FuzzHeaderValues(f *testing.F) {
+	for _, v := range []string{"", " ", "a b", "100%", "%41", "a\r\nSet-Cookie: x", "€", "\x00\xff", " a "} {
+		f.Add(v)
+	}
+	f.Fuzz(func(t *testing.T, v string) {
+		got := headerValue(v)
+		for i := range len(got) {
+			if got[i] < ' ' || got[i] > '~' || got[i] == ' ' && (i == 0 || i == len(got)-1) {
+				t.Fatalf("%q became %q", v, got)
+			}
+		}
+		if back, err := url.PathUnescape(got); err != nil || back != v {
+			t.Fatalf("%q became %q and back %q, %v", v, got, back, err)
+		}
+	})
+}
+
+func FuzzEntityTags(f *testing.F) {
+	for _, tag := range []string{`"1"`, `W/"42"`, `*`, `""`, `"`, `W/`, `"18446744073709551615"`, `"-1"`, `"+1"`, `"01"`} {
+		f.Add(tag)
+	}
+	f.Fuzz(func(t *testing.T, tag string) {
+		if n := tagSequence(tag); n == 0 {
+			t.Fatalf("%q is sequence 0: no condition", tag)
+		}
+	})
+}

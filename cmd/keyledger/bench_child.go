@@ -146,7 +146,7 @@ func (c *child) stop() error {
 
 // kill ends the process as a crash would.
 func (c *child) kill() {
-	c.cmd.Process.Kill()
+	_ = c.cmd.Process.Kill() // it may have ended by itself
 	<-c.ended
 }
 
@@ -166,7 +166,7 @@ func newNoopCommand() *cobra.Command {
 }
 
 func serveNoop(ctx context.Context, dir string) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

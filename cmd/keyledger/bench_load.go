@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"net/http/httputil"
 	"slices"
 	"strconv"
@@ -189,12 +190,12 @@ func (r *responseReader) read() (status int, body []byte, err error) {
 	switch {
 	case err != nil:
 		return 0, nil, err
-	case status == 204 || status == 304:
-		return status, nil, nil
 	case length == chunked:
 		body, err = r.chunks()
-	default:
+	case length >= 0:
 		body, err = r.bytes(length)
+	case status != http.StatusNoContent && status != http.StatusNotModified:
+		err = errors.New("response without a length")
 	}
 	return status, body, err
 }
@@ -216,15 +217,14 @@ func (r *responseReader) header() (length int, err error) {
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		switch {
-		case len(line) == 0 && length == unknown:
-			return 0, errors.New("response without a length")
 		case len(line) == 0:
 			return length, nil
 		case hasPrefixFold(line, contentLength):
-			length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):])))
+			n, err := strconv.ParseUint(string(bytes.TrimSpace(line[len(contentLength):])), 10, 31)
 			if err != nil {
 				return 0, fmt.Errorf("response length: %w", err)
 			}
+			length = int(n)
 		case hasPrefixFold(line, transferEncoding):
 			length = chunked
 		}

@@ -83,10 +83,11 @@ func notFound(what string) *Error {
 
 // failed gives the *Error of what a Log or a State returned. An *Error is passed on.
 func failed(err error) error {
+	if err == nil {
+		return nil
+	}
 	var e *Error
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &e):
 		return err
 	case errors.Is(err, ErrOverloaded):

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/bits"
 	"strings"
-	"unsafe"
 )
 
 // The form of a native token:
@@ -124,8 +123,7 @@ func isNative(token, prefix string) bool {
 // checksumHolds tells whether the last six characters of token are the checksum of what is before them.
 func checksumHolds(token string) bool {
 	payload := token[:len(token)-crcDigits]
-	// crc32 only reads: the bytes of the string are lent, not copied.
-	sum := crc32.ChecksumIEEE(unsafe.Slice(unsafe.StringData(payload), len(payload)))
+	sum := crc32.ChecksumIEEE(lend(payload))
 	var want [crcDigits]byte
 	return token[len(payload):] == string(appendCRC(want[:0], sum))
 }

@@ -110,14 +110,13 @@ func (u *Usage) add(key uuid.UUID, more use) {
 	}
 }
 
-// merge adds later or earlier uses of the same key. The origin is that of the last use, if that one is known.
+// merge adds later or earlier uses of the same key. The origin is that of the last use whose origin is known.
 func (a *use) merge(b use) {
 	a.count += b.count
-	if b.last < a.last {
-		return
-	}
-	a.last = b.last
-	if b.origin != a.origin && b.origin != (events.Origin{}) {
+	newer := b.last >= a.last
+	a.last = max(a.last, b.last)
+	unknown := events.Origin{}
+	if b.origin != a.origin && b.origin != unknown && (newer || a.origin == unknown) {
 		a.origin = kept(b.origin, true)
 	}
 }

@@ -203,3 +203,43 @@ func TestVerifyOnANodeThatIsBehind(t *testing.T) {
 	}
 	t.Fatal("it never waited for what it was about to hear")
 }
+
+func BenchmarkVerify(b *testing.B) {
+	w := newWorld(b)
+	usage := ledger.NewUsage(w.log, never)
+	s := ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Usage: usage})
+	issued := w.create(ledger.Create{Owner: ledger.Owner{Workspace: "acme"}, Scopes: []string{"read", "write"}})
+	r := ledger.VerifyRequest{Token: issued.Token.Reveal(), Scopes: []string{"write"}, Workspace: "acme", Origin: origin}
+	b.ReportAllocs()
+	for b.Loop() {
+		if v, err := s.Verify(w.ctx(), &w.root.Principal, &r); err != nil || v.Decision != ledger.Valid {
+			b.Fatal(v.Decision, err)
+		}
+	}
+}
+
+func BenchmarkCreate(b *testing.B) {
+	w := newWorld(b)
+	in := ledger.Create{Name: "ci", Owner: ledger.Owner{Workspace: "acme"}, Scopes: []string{"read", "write"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := w.Create(w.ctx(), &w.root, &in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestVerifyDoesNotAllocate(t *testing.T) {
+	w := newWorld(t)
+	usage := ledger.NewUsage(w.log, never)
+	s := ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Usage: usage})
+	r := ledger.VerifyRequest{Token: w.create(ledger.Create{Scopes: []string{"read"}}).Token.Reveal(), Scopes: []string{"read"}, Origin: origin}
+	verify := func() {
+		if v, err := s.Verify(w.ctx(), &w.root.Principal, &r); err != nil || v.Decision != ledger.Valid {
+			t.Fatal(v.Decision, err)
+		}
+	}
+	if n := testing.AllocsPerRun(1000, verify); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

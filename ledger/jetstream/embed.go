@@ -106,15 +106,21 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("jetstream: embedded server: %w", err)
 	}
-	ns.SetLoggerV2(bridge{s.options.Log}, false, false, false)
-	ns.Start()
-	if !ns.ReadyForConnections(startTimeout) || !ns.JetStreamEnabled() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-		return fmt.Errorf("jetstream: embedded server did not start on %s", s.options.Dir)
+	log := bridge{log: s.options.Log, fatal: make(chan string, 1)}
+	ns.SetLoggerV2(log, false, false, false)
+	ns.Start() // opens the store and the port, or says what is fatal, before it returns
+	reason := "it is not ready"
+	select {
+	case reason = <-log.fatal:
+	default:
+		if ns.ReadyForConnections(startTimeout) && ns.JetStreamEnabled() {
+			s.ns.Store(ns)
+			return nil
+		}
 	}
-	s.ns.Store(ns)
-	return nil
+	ns.Shutdown()
+	ns.WaitForShutdown()
+	return fmt.Errorf("jetstream: embedded server on %s: %s", s.options.Dir, reason)
 }
 
 // serverOptions are the options of the embedded server.
@@ -175,7 +181,10 @@ func (s *Server) halt() {
 }
 
 // bridge hands the server's log to slog.
-type bridge struct{ log *slog.Logger }
+type bridge struct {
+	log   *slog.Logger
+	fatal chan string // takes the first reason why the server cannot run
+}
 
 func (b bridge) Noticef(format string, v ...any) { b.log.Debug(fmt.Sprintf(format, v...)) }
 func (b bridge) Warnf(format string, v ...any)   { b.log.Warn(fmt.Sprintf(format, v...)) }
@@ -183,5 +192,11 @@ func (b bridge) Errorf(format string, v ...any)  { b.log.Error(fmt.Sprintf(forma
 func (b bridge) Debugf(format string, v ...any)  { b.log.Debug(fmt.Sprintf(format, v...)) }
 func (b bridge) Tracef(format string, v ...any)  { b.log.Debug(fmt.Sprintf(format, v...)) }
 
-// Fatalf does not end the process, as the interface allows: a server that cannot go on is found by its health.
-func (b bridge) Fatalf(format string, v ...any) { b.log.Error(fmt.Sprintf(format, v...)) }
+// Fatalf does not end the process, as the interface allows: start takes the reason, later trouble is found by health.
+func (b bridge) Fatalf(format string, v ...any) {
+	select {
+	case b.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+	b.log.Error(fmt.Sprintf(format, v...))
+}

@@ -7,17 +7,30 @@ import (
 
 const hidden = "[secret]"
 
-// Token is an API key's secret. No verb, logger or encoder shows it; Reveal is the one way to it.
-type Token struct{ value string }
+// Token is an API key's secret. No verb, logger or encoder shows it; Reveal is the one way to it. Tokens cannot be
+// compared: compare what they reveal.
+type Token struct {
+	value func() string // a function, since fmt prints fields by reflection for %p and within other structs
+}
 
 // NewToken wraps a token.
-func NewToken(token string) Token { return Token{token} }
+func NewToken(token string) Token {
+	if token == "" {
+		return Token{}
+	}
+	return Token{func() string { return token }}
+}
 
-// Reveal returns the token.
-func (t Token) Reveal() string { return t.value }
+// Reveal returns the token, empty for the zero Token.
+func (t Token) Reveal() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.value()
+}
 
 // IsZero tells that there is no token.
-func (t Token) IsZero() bool { return t.value == "" }
+func (t Token) IsZero() bool { return t.value == nil }
 
 // String returns "[secret]".
 func (t Token) String() string { return hidden }
@@ -36,6 +49,6 @@ func (t Token) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // UnmarshalText takes the token from an answer of the server.
 func (t *Token) UnmarshalText(text []byte) error {
-	t.value = string(text)
+	*t = NewToken(string(text))
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,6 +31,8 @@ type node struct {
 	gate      *gate
 	http      *http.Server
 	url       string
+	server    *jetstream.Server // nil: the NATS is external
+	broken    atomic.Pointer[error]
 	events    *jetstream.Log
 	views     *projections.Views
 	usage     *ledger.Usage

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -149,12 +150,16 @@ func (n *node) openLedger(ctx context.Context) error {
 	n.events, err = jetstream.Open(ctx, nc, jetstream.Options{
 		Replicas:    n.config.replicas,
 		Fingerprint: n.fingerprint(),
+		Server:      n.server,
 		Registerer:  n.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	n.undo.add("close the ledger", func(context.Context) error { n.events.Close(); return nil })
+	for _, what := range n.events.Unverified() {
+		n.log.Warn("it cannot be checked from here", "what", what)
+	}
 	return nil
 }
 
@@ -162,18 +167,17 @@ func (n *node) openLedger(ctx context.Context) error {
 func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 	c := n.config
 	if c.nats != "" {
-		n.log.Warn("what is acknowledged survives a power failure only if every NATS server has sync_interval: always; " +
-			"it cannot be checked from here")
 		return jetstream.Connect(ctx, jetstream.ConnectOptions{
 			URL: c.nats, Creds: c.natsCreds, CA: c.natsCA, Cert: c.natsCert, Key: c.natsKey,
 		})
 	}
-	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: n.folder.path, Listen: c.natsListen, Log: n.log})
+	var err error
+	n.server, err = jetstream.Embed(jetstream.EmbedOptions{Dir: n.folder.path, Listen: c.natsListen, Log: n.log})
 	if err != nil {
 		return nil, err
 	}
-	n.undo.add("stop NATS", func(context.Context) error { server.Shutdown(); return nil })
-	return server.Connect(ctx)
+	n.undo.add("stop NATS", func(context.Context) error { n.server.Shutdown(); return nil })
+	return n.server.Connect(ctx)
 }
 
 func (n *node) openViews() error {
@@ -228,6 +232,9 @@ func (n *node) newAPI(context.Context) error {
 func (n *node) follow(context.Context) error {
 	n.background("stop the views", func(ctx context.Context) error { return n.views.Run(ctx, n.events, n.events) })
 	n.background("flush usage", n.usage.Run)
+	if n.server != nil {
+		n.background("stop watching NATS", n.watchServer)
+	}
 	n.undo.add("finish requests", n.http.Shutdown)
 	return nil
 }
@@ -248,10 +255,37 @@ func (n *node) open(context.Context) error {
 	return nil
 }
 
-// ready tells why the node cannot serve.
-func (n *node) ready(context.Context) error {
-	if time.Since(n.views.Heard()) > n.config.maxStaleness {
-		return fmt.Errorf("the ledger was last heard %v", n.views.Heard())
+// frozenGrace is how long a node whose ledger is broken goes on, not ready, so that balancers can turn away from it.
+const frozenGrace = 5 * time.Second
+
+// watchServer ends the node when the store of the embedded server is broken. A full disk does not break it: writes are
+// refused until there is room again, while everything else goes on.
+func (n *node) watchServer(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-n.server.Failed():
+		err = fmt.Errorf("%w: %w", errFrozen, err)
+		n.broken.Store(&err)
+		n.log.Error("the ledger is broken, this process ends", "in", frozenGrace, "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(frozenGrace):
+		}
+		return err
+	}
+}
+
+// ready tells why the node cannot serve. That nothing can be written now is no reason: tokens can be verified.
+func (n *node) ready(ctx context.Context) error {
+	if err := n.broken.Load(); err != nil {
+		return *err
+	}
+	if heard := n.views.Heard(); time.Since(heard) > n.config.maxStaleness {
+		return fmt.Errorf("the ledger was last heard %v", heard)
+	}
+	if err := n.events.Healthy(ctx); errors.Is(err, ledger.ErrGap) {
+		return err
 	}
 	return nil
 }

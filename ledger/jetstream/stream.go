@@ -84,9 +84,9 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
 func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
 	for {
-		s, err := js.CreateStream(ctx, c)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			s, err = js.Stream(ctx, c.Name)
+		s, err := js.Stream(ctx, c.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			s, err = js.CreateStream(ctx, c)
 		}
 		if err == nil {
 			return s.CachedInfo(), nil
@@ -115,14 +115,30 @@ func transient(err error) bool {
 
 // checkLedger refuses a stored configuration that promises less than ours, naming the field.
 func checkLedger(stored, needed *jetstream.StreamConfig) error {
-	type field struct {
-		name         string
-		ok           bool
-		stored, need any
+	for _, f := range ledgerFields(stored, needed) {
+		if !f.ok {
+			return fmt.Errorf("jetstream: stream %s: %s is %v, the ledger needs %v", stored.Name, f.name, f.stored, f.need)
+		}
 	}
+	if need := needed.Metadata[metadataFingerprint]; need != "" && stored.Metadata[metadataFingerprint] != need {
+		return fmt.Errorf("jetstream: stream %s: metadata %s is %q, the ledger needs %q: this node has another secret than the one that made the stream",
+			stored.Name, metadataFingerprint, stored.Metadata[metadataFingerprint], need)
+	}
+	return nil
+}
+
+// field is one setting of a stream.
+type field struct {
+	name         string
+	ok           bool
+	stored, need any
+}
+
+// ledgerFields compares the settings that matter. One that implies another comes before it.
+func ledgerFields(stored, needed *jetstream.StreamConfig) []field {
 	same := func(name string, stored, need any) field { return field{name, stored == need, stored, need} }
 	unset := func(name string, isUnset bool, stored any) field { return field{name, isUnset, stored, "unset"} }
-	fields := []field{
+	return []field{
 		{"subjects", equalSets(stored.Subjects, needed.Subjects), stored.Subjects, needed.Subjects},
 		same("storage", stored.Storage, needed.Storage),
 		same("retention", stored.Retention, needed.Retention),
@@ -135,18 +151,18 @@ func checkLedger(stored, needed *jetstream.StreamConfig) error {
 		same("discard", stored.Discard, needed.Discard),
 		same("discard_new_per_subject", stored.DiscardNewPerSubject, false),
 		{"duplicate_window", stored.Duplicates <= duplicates, stored.Duplicates, fmt.Sprintf("at most %v", duplicates)},
+		same("persist_mode", stored.PersistMode, jetstream.DefaultPersistMode),
+		same("no_ack", stored.NoAck, false),
+		same("allow_rollup_hdrs", stored.AllowRollup, false),
 		same("deny_delete", stored.DenyDelete, true),
 		same("deny_purge", stored.DenyPurge, true),
 		same("allow_atomic", stored.AllowAtomicPublish, true),
 		same("allow_direct", stored.AllowDirect, true),
-		same("allow_rollup_hdrs", stored.AllowRollup, false),
 		same("allow_msg_ttl", stored.AllowMsgTTL, false),
 		same("allow_msg_counter", stored.AllowMsgCounter, false),
 		same("allow_msg_schedules", stored.AllowMsgSchedules, false),
 		unset("subject_delete_marker_ttl", stored.SubjectDeleteMarkerTTL == 0, stored.SubjectDeleteMarkerTTL),
-		same("persist_mode", stored.PersistMode, jetstream.DefaultPersistMode),
 		same("compression", stored.Compression, jetstream.NoCompression),
-		same("no_ack", stored.NoAck, false),
 		same("sealed", stored.Sealed, false),
 		unset("first_seq", stored.FirstSeq <= 1, stored.FirstSeq),
 		unset("mirror", stored.Mirror == nil, stored.Mirror),
@@ -155,16 +171,6 @@ func checkLedger(stored, needed *jetstream.StreamConfig) error {
 		unset("republish", stored.RePublish == nil, stored.RePublish),
 		unset("consumer_limits", stored.ConsumerLimits == jetstream.StreamConsumerLimits{}, stored.ConsumerLimits),
 	}
-	for _, f := range fields {
-		if !f.ok {
-			return fmt.Errorf("jetstream: stream %s: %s is %v, the ledger needs %v", stored.Name, f.name, f.stored, f.need)
-		}
-	}
-	if need := needed.Metadata[metadataFingerprint]; need != "" && stored.Metadata[metadataFingerprint] != need {
-		return fmt.Errorf("jetstream: stream %s: metadata %s is %q, the ledger needs %q: this node has another secret than the one that made the stream",
-			stored.Name, metadataFingerprint, stored.Metadata[metadataFingerprint], need)
-	}
-	return nil
 }
 
 // equalSets tells that two lists without repeats hold the same strings.

@@ -144,16 +144,19 @@ func (t *tail) gap(ctx context.Context, want, got uint64) error {
 	return fmt.Errorf("%w: message %d is missing, %d follows", ledger.ErrGap, want, got)
 }
 
-// reachable fails with ErrGap when the next message lies more than one beyond the end of the log: the log was cut
-// since it was read. A follower that was read may be a little ahead of what the leader has applied.
+// reachable fails with ErrGap when the log has lost messages, or when the next message lies more than one beyond its
+// end: it was cut since it was read. A follower that was read may be a little ahead of what the leader has applied.
 func (t *tail) reachable(ctx context.Context) error {
 	var last uint64
 	for range 20 {
-		var err error
-		if last, err = t.log.Last(ctx); err != nil {
+		info, err := t.log.info(ctx)
+		if err != nil {
 			return fmt.Errorf("%w: %w", errFeedLost, err)
 		}
-		if t.next <= last+1 {
+		if err := checkWhole(&info.State); err != nil {
+			return err
+		}
+		if last = info.State.LastSeq; t.next <= last+1 {
 			return nil
 		}
 		if t.log.options.Replicas == 1 {

@@ -50,7 +50,7 @@ type AgentQuery struct {
 
 // Agents iterates over the agents that query selects, newest first. It ends at the first error.
 func (c *Client) Agents(ctx context.Context, query AgentQuery, options ...CallOption) iter.Seq2[Agent, error] {
-	return all(func(cursor string) (Page[Agent], error) { return c.AgentPage(ctx, query, cursor, 0, options...) })
+	return all(func(cursor string) (Page[Agent], error) { return c.AgentPage(ctx, query, cursor, pageSize, options...) })
 }
 
 // AgentPage reads one page of at most limit agents from cursor on, as KeyPage does.

@@ -40,7 +40,7 @@ func (c *Client) Events(ctx context.Context, query EventQuery, options ...CallOp
 
 func (c *Client) events(ctx context.Context, path string, q EventQuery, options []CallOption) iter.Seq2[Event, error] {
 	return all(func(cursor string) (Page[Event], error) {
-		v := paging(cursor, 0)
+		v := paging(cursor, pageSize)
 		set(v, "workspace_id", q.WorkspaceID)
 		set(v, "org_id", q.OrgID)
 		set(v, "agent_id", q.AgentID)

@@ -24,7 +24,7 @@ type KeyQuery struct {
 
 // Keys iterates over the keys that query selects, newest first, reading pages as it goes. It ends at the first error.
 func (c *Client) Keys(ctx context.Context, query KeyQuery, options ...CallOption) iter.Seq2[Key, error] {
-	return all(func(cursor string) (Page[Key], error) { return c.KeyPage(ctx, query, cursor, 0, options...) })
+	return all(func(cursor string) (Page[Key], error) { return c.KeyPage(ctx, query, cursor, pageSize, options...) })
 }
 
 // KeyPage reads one page of at most limit keys, 1 to 1000, from cursor on: the Next of the page before, or empty for

@@ -13,6 +13,9 @@ type Page[T any] struct {
 	Next string `json:"next_cursor"` // the cursor of the next page, empty on the last one
 }
 
+// pageSize is how many items the iterators ask for at once.
+const pageSize = 500
+
 // all iterates over the pages that fetch gives. It ends at the first error.
 func all[T any](fetch func(cursor string) (Page[T], error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {

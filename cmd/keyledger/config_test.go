@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -9,53 +8,6 @@ import (
 
 	"github.com/spf13/pflag"
 )
-
-// The configuration table of the README stands between these lines. This writes it:
-//
-//	UPDATE_README=1 go test ./cmd/keyledger -run README
-const (
-	readme     = "../../README.md"
-	tableBegin = "<!-- configuration: begin -->\n"
-	tableEnd   = "<!-- configuration: end -->\n"
-)
-
-// configurationTable is the settings of serve in Markdown.
-func configurationTable() string {
-	var b strings.Builder
-	b.WriteString("| flag | variable | default | meaning |\n|---|---|---|---|\n")
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	new(config).flags(flags)
-	flags.VisitAll(func(f *pflag.Flag) {
-		value := ""
-		if f.DefValue != "" && f.DefValue != "[]" {
-			value = "`" + f.DefValue + "`"
-		}
-		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s |\n", f.Name, variable(f.Name), value, strings.ReplaceAll(f.Usage, "|", "\\|"))
-	})
-	return b.String()
-}
-
-func TestREADMEHasEverySetting(t *testing.T) {
-	content, err := os.ReadFile(readme)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(content), tableBegin)
-	table, after, ended := strings.Cut(rest, tableEnd)
-	if !ok || !ended {
-		t.Fatalf("the README has no lines %q and %q", tableBegin, tableEnd)
-	}
-	want := configurationTable()
-	if table == want {
-		return
-	}
-	if os.Getenv("UPDATE_README") == "" {
-		t.Fatal("the README's configuration table is out of date: run this test with UPDATE_README=1")
-	}
-	if err := os.WriteFile(readme, []byte(before+tableBegin+want+tableEnd+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func TestSettingsPrecedence(t *testing.T) {
 	for _, test := range []struct {

@@ -42,9 +42,11 @@ func TestKilledWhileCreating(t *testing.T) {
 	}
 	p := start(t, data)
 	c := p.client(t, client.WithRetries(60)) // the claim of a killed server is waited out
-	settle(t, c, unanswered, acknowledged)
+	if !testing.Short() {                    // it takes up to half a minute: so long is a claim held that a killed server left
+		settle(t, c, unanswered, acknowledged)
+	}
 	checkKeys(t, c, acknowledged)
-	t.Logf("%d creates acknowledged in %d rounds, %d settled afterwards", len(acknowledged), rounds, len(unanswered))
+	t.Logf("%d creates in %d rounds were acknowledged", len(acknowledged), rounds)
 
 	p.stop(t) // uses are flushed
 	p = start(t, data)
@@ -208,7 +210,7 @@ func dump(t *testing.T, c *client.Client) map[string][]byte {
 				key.UseCount, key.LastUsedAt = 0, time.Time{}
 			}
 			out[name] = record(t, out[name], key, err)
-			if name == "agent a0" {
+			if name == "agent a0" && key.Sequence%10 == 0 {
 				for event, err := range c.KeyEvents(t.Context(), key.ID, 0) {
 					out["history"] = record(t, out["history"], event, err)
 				}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"runtime"
 	"syscall"
 	"time"
@@ -18,6 +17,9 @@ const (
 	defaultCache = 32 << 20
 	memTableSize = 16 << 20
 
+	spaceEvery  = time.Second / 2 // how often a full disk is looked at
+	enoughSpace = 4 << 20         // bytes: more than Pebble writes at once
+
 	// diskFormat is the newest file format of Pebble that is written. A program that raises it keeps reading the older
 	// ones, and brings a folder to it when it opens it.
 	diskFormat = pebble.FormatValueSeparation
@@ -29,11 +31,28 @@ func (v *Views) openPebble() (err error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
+	if err := fs.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("projections: %w", err)
+	}
+	if v.lock, err = pebble.LockDirectory(o.Dir, fs); err != nil {
+		return fmt.Errorf("projections: %s cannot be locked; it may be open elsewhere: %w", o.Dir, err)
+	}
+	if v.db, err = pebble.Open(o.Dir, v.pebbleOptions(fs)); err != nil {
+		return errors.Join(v.openError(err), v.lock.Close())
+	}
+	return nil
+}
+
+func (v *Views) closePebble() error { return errors.Join(v.db.Close(), v.lock.Close()) }
+
+func (v *Views) pebbleOptions(fs vfs.FS) *pebble.Options {
+	o := &v.options
 	cache := o.CacheSize
 	if cache == 0 {
 		cache = defaultCache
 	}
 	options := &pebble.Options{
+		Lock:                        v.lock,
 		FS:                          vfs.OnDiskFull(fs, func() { v.awaitSpace(fs) }),
 		FormatMajorVersion:          diskFormat,
 		CacheSize:                   cache,
@@ -48,6 +67,7 @@ func (v *Views) openPebble() (err error) {
 		Logger:                      pebbleLogger{o.Logger},
 		EventListener: &pebble.EventListener{
 			BackgroundError: v.backgroundError,
+			DataCorruption:  func(info pebble.DataCorruptionInfo) { v.backgroundError(v.openError(info.Details)) },
 			DiskSlow: func(info pebble.DiskSlowInfo) {
 				o.Logger.Warn("the disk of the views is slow", slog.String("detail", info.String()))
 			},
@@ -56,52 +76,46 @@ func (v *Views) openPebble() (err error) {
 	for i := range options.Levels {
 		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	v.db, err = pebble.Open(o.Dir, options)
-	if err != nil {
-		return v.openError(err)
-	}
-	return nil
+	return options
 }
 
-// openError says what to do about an error of opening the folder.
+// openError says what to do about an error of reading the folder.
 func (v *Views) openError(err error) error {
-	dir := v.options.Dir
-	switch {
-	case errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("projections: %s cannot be opened; another process may have it open: %w", dir, err)
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("projections: %s cannot be opened for lack of space: %w", dir, err)
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT { // what the disk says, not what is on it
+		return fmt.Errorf("projections: the views in %s cannot be opened: %w", v.options.Dir, err)
 	}
 	return fmt.Errorf("projections: the views in %s cannot be read: %w; nothing is lost: delete the folder to have them "+
-		"built anew from the ledger", dir, err)
+		"built anew from the ledger", v.options.Dir, err)
 }
 
-// backgroundError makes Run fail with what Pebble could not do in the background.
+// backgroundError makes Run fail with what Pebble could not do in the background, unless that is for lack of space:
+// Pebble tries again.
 func (v *Views) backgroundError(err error) {
+	if errors.Is(err, syscall.ENOSPC) {
+		v.options.Logger.Error("the disk of the views is full", slog.Any("err", err))
+		return
+	}
 	select {
 	case v.broken <- err:
 	default: // one is enough
 	}
 }
 
-// awaitSpace returns when there is space on the disk again. Meanwhile Pebble waits, and so does Run.
+// awaitSpace returns when there is space on the disk again. Meanwhile the files of the views are not written; the views
+// themselves go on as long as the memtables have room.
 func (v *Views) awaitSpace(fs vfs.FS) {
-	log := v.options.Logger
-	log.Error("the disk of the views is full: waiting for space", slog.String("dir", v.options.Dir))
+	log := v.options.Logger.With(slog.String("dir", v.options.Dir))
+	log.Error("the disk of the views is full: waiting for space")
 	v.diskFull.Store(true)
 	defer v.diskFull.Store(false)
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(spaceEvery)
 	defer tick.Stop()
-	for {
-		select {
-		case <-v.closing:
+	for range tick.C {
+		usage, err := fs.GetDiskUsage(v.options.Dir)
+		if err != nil || usage.AvailBytes >= enoughSpace {
+			log.Info("the disk of the views has space again")
 			return
-		case <-tick.C:
-			usage, err := fs.GetDiskUsage(filepath.Dir(v.options.Dir))
-			if err != nil || usage.AvailBytes >= 2*memTableSize {
-				log.Info("the disk of the views has space again", slog.String("dir", v.options.Dir))
-				return
-			}
 		}
 	}
 }

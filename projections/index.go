@@ -12,8 +12,17 @@ type index struct {
 
 const removed = 1 << placeBits
 
-func (x *index) init() {
-	slots := make([]atomic.Uint64, 1024)
+// reserve makes a table for n words and as many again as will make it grow.
+func (x *index) reserve(n int) {
+	slots := make([]atomic.Uint64, max(1024, (n+1)*25/16))
+	if old := x.slots.Load(); old != nil {
+		for i := range *old {
+			if w := (*old)[i].Load(); w%maxPlaces != 0 {
+				place(slots, w)
+			}
+		}
+	}
+	x.used = x.live
 	x.slots.Store(&slots)
 }
 
@@ -23,19 +32,10 @@ func startOf(tag uint64, slots int) int { return int(tag * uint64(slots) >> (64 
 
 // insert adds a word. Above 4/5 full, it first makes a new table; readers keep the one they have.
 func (x *index) insert(word uint64) {
-	slots := *x.slots.Load()
-	if (x.used+1)*5 > len(slots)*4 {
-		larger := make([]atomic.Uint64, max(1024, (x.live+1)*25/16))
-		for i := range slots {
-			if w := slots[i].Load(); w%maxPlaces != 0 {
-				place(larger, w)
-			}
-		}
-		slots = larger
-		x.used = x.live
-		x.slots.Store(&slots)
+	if slots := len(*x.slots.Load()); (x.used+1)*5 > slots*4 {
+		x.reserve(x.live)
 	}
-	if place(slots, word) {
+	if place(*x.slots.Load(), word) {
 		x.used++
 	}
 	x.live++

@@ -31,6 +31,8 @@ func (v *Views) applyKey(b *pebble.Batch, c *change) error {
 	}
 	if v.table == nil || len(c.after.Metadata) > maxHotMetadata {
 		v.pending[c.after.ID] = append([]byte(nil), v.packed...)
+	} else {
+		delete(v.pending, c.after.ID)
 	}
 	if c.created() {
 		v.keys.Add(1)
@@ -149,6 +151,7 @@ func (v *Views) loadTable() error {
 	if v.table == nil {
 		return nil
 	}
+	v.table.reserve(int(count))
 	report := v.progress("loading keys", count)
 	blocks := make(chan []byte, 4)
 	g, ctx := errgroup.WithContext(context.Background())

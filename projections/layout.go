@@ -77,7 +77,7 @@ func (v *Views) layout() []view {
 func (v *Views) migrate() error {
 	stored, err := v.storedVersions()
 	if err != nil {
-		return err
+		return v.openError(err)
 	}
 	b := v.db.NewBatch()
 	defer b.Close()

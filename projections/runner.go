@@ -64,7 +64,30 @@ func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 		g.Go(func() error { return uses.TailUsage(ctx, v.uses+1, v.applyUses) })
 	}
 	g.Go(func() error { return v.flush(ctx) })
-	return g.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Wait() }()
+	return v.end(ctx, ended)
+}
+
+// end waits for all that Run started. What waits for space on the disk, it does not wait for.
+func (v *Views) end(ctx context.Context, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	tick := time.NewTicker(spaceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-tick.C:
+			if v.diskFull.Load() {
+				return fmt.Errorf("projections: %w", errDiskFull)
+			}
+		}
+	}
 }
 
 // read decodes what the log hands over and sends it on. It stops at what it must not skip, after it sent what is before.

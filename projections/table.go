@@ -59,9 +59,15 @@ var errTableFull = errors.New("projections: the memory table has used up its pla
 func newTable() *table {
 	t := &table{seed: maphash.MakeSeed(), shared: newDictionary()}
 	t.chunks.Store(&[]atomic.Pointer[chunk]{})
-	t.ids.init()
-	t.digests.init()
+	t.reserve(0)
 	return t
+}
+
+// reserve makes room in the indexes for n keys.
+func (t *table) reserve(n int) {
+	t.ids.reserve(n)
+	t.digests.reserve(n)
+	t.account()
 }
 
 // record is a key's place and bytes in a chunk: two words of use and the packed key, then whatever follows.

@@ -48,6 +48,7 @@ type Options struct {
 type Views struct {
 	options Options
 	db      *pebble.DB
+	lock    *pebble.Lock
 	views   []view
 	table   *table // nil with DiskIndex
 	metrics *metrics
@@ -64,8 +65,7 @@ type Views struct {
 	heard    atomic.Int64  // nanoseconds since 1970
 	uses     uint64        // position in the log of uses
 	waiters  waiters
-	broken   chan error // what Pebble could not do in the background
-	closing  chan struct{}
+	broken   chan error  // what Pebble could not do in the background
 	building atomic.Bool // Run has not yet reached what the log had when it began
 	diskFull atomic.Bool
 	dirty    atomic.Bool // changes were committed since the last flush
@@ -89,7 +89,6 @@ func Open(o Options) (*Views, error) {
 		options: o,
 		pending: map[uuid.UUID][]byte{},
 		broken:  make(chan error, 1),
-		closing: make(chan struct{}),
 	}
 	if !o.DiskIndex {
 		v.table = newTable()
@@ -100,10 +99,10 @@ func Open(o Options) (*Views, error) {
 		return nil, err
 	}
 	if err := v.load(); err != nil {
-		return nil, errors.Join(v.openError(err), v.db.Close())
+		return nil, errors.Join(err, v.closePebble())
 	}
 	if err := v.metrics.register(o.Metrics); err != nil {
-		return nil, errors.Join(err, v.db.Close())
+		return nil, errors.Join(err, v.closePebble())
 	}
 	return v, nil
 }
@@ -115,28 +114,36 @@ func (v *Views) load() error {
 	}
 	position, err := v.number(positionKey)
 	if err != nil {
-		return err
+		return v.openError(err)
+	}
+	if v.uses, err = v.number(usagePositionKey); err != nil {
+		return v.openError(err)
+	}
+	if err := v.loadTable(); err != nil {
+		return v.openError(err)
 	}
 	v.position.Store(position)
 	v.known.Store(position)
-	if v.uses, err = v.number(usagePositionKey); err != nil {
-		return err
-	}
-	return v.loadTable()
+	return nil
 }
 
 // Close writes what is not yet on disk and closes the files. Run must have returned, and nothing may be asked any more.
 func (v *Views) Close() error {
-	close(v.closing)
 	v.waiters.stop(errClosed)
 	v.metrics.unregister(v.options.Metrics)
-	if err := errors.Join(v.db.Flush(), v.db.Close()); err != nil {
+	if v.diskFull.Load() { // to flush would be to wait
+		return fmt.Errorf("projections: close: %w", errDiskFull)
+	}
+	if err := errors.Join(v.db.Flush(), v.closePebble()); err != nil {
 		return fmt.Errorf("projections: close: %w", err)
 	}
 	return nil
 }
 
-var errClosed = errors.New("projections: the views are closed")
+var (
+	errClosed   = errors.New("projections: the views are closed")
+	errDiskFull = errors.New("the disk is full: what is not on it will be read from the ledger again")
+)
 
 // Position is the sequence of the last event in the views.
 func (v *Views) Position() uint64 { return v.position.Load() }

@@ -2,12 +2,13 @@ package projections_test
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
-	"keyledger/events"
 	"keyledger/ledger"
 	"keyledger/ledger/ledgertest"
 	"keyledger/projections"
@@ -15,81 +16,128 @@ import (
 
 // modes are the two ways to hold keys; both give the same answers.
 func modes(t *testing.T, test func(t *testing.T, diskIndex bool)) {
+	t.Helper()
 	t.Run("memory", func(t *testing.T) { test(t, false) })
 	t.Run("disk", func(t *testing.T) { test(t, true) })
 }
 
+// tb is what testing.TB and rapid.T have in common.
+type tb interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Cleanup(func())
+	Context() context.Context
+}
+
 // open opens views until the test ends.
-func open(t testing.TB, o projections.Options) *projections.Views {
+func open(t tb, o projections.Options) *projections.Views {
 	t.Helper()
-	if o.Dir == "" {
-		o.Dir = t.TempDir()
-	}
 	v, err := projections.Open(o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("open: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := v.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("close: %v", err)
 		}
 	})
 	return v
 }
 
-// follow runs views until stop is called, at the latest when the test ends, and returns when they show what is stored.
-func follow(t testing.TB, v *projections.Views, log *ledgertest.Log) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- v.Run(ctx, log, log) }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(stop)
-	catchUp(t, v, log)
-	return stop
+// useCounter is a log of uses that notes how far its batches were applied.
+type useCounter struct {
+	ledger.UsageLog
+	mu      sync.Mutex
+	moved   sync.Cond
+	applied uint64
 }
 
-// catchUp waits until the views show what is stored.
-func catchUp(t testing.TB, v *projections.Views, log *ledgertest.Log) {
+func (l *useCounter) TailUsage(ctx context.Context, from uint64, handle func(uint64, []byte) error) error {
+	l.mark(from - 1)
+	return l.UsageLog.TailUsage(ctx, from, func(sequence uint64, data []byte) error {
+		err := handle(sequence, data)
+		if err == nil {
+			l.mark(sequence)
+		}
+		return err
+	})
+}
+
+func (l *useCounter) mark(sequence uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied = max(l.applied, sequence)
+	l.moved.Broadcast()
+}
+
+// running is views that follow a log.
+type running struct {
+	*projections.Views
+	log  ledger.Log
+	uses *useCounter
+	stop func()
+}
+
+// bothLogs are a ledger and its uses.
+type bothLogs interface {
+	ledger.Log
+	ledger.UsageLog
+}
+
+// run makes views follow a log until stop is called, at the latest when the test ends.
+func run(t tb, v *projections.Views, log bothLogs) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Views: v, log: log, uses: &useCounter{UsageLog: log}}
+	r.uses.moved.L = &r.uses.mu
+	ended := make(chan error, 1)
+	go func() { ended <- v.Run(ctx, log, r.uses) }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// catchUp waits until the views show what is stored, with this many batches of uses.
+func (r *running) catchUp(t tb, uses uint64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := v.WaitFor(ctx, uint64(log.Len())); err != nil {
-		t.Fatal(err)
+	last, err := r.log.Last(ctx)
+	if err == nil {
+		err = r.WaitFor(ctx, last)
+	}
+	if err != nil {
+		t.Fatalf("catch up: %v", err)
+	}
+	r.uses.mu.Lock()
+	defer r.uses.mu.Unlock()
+	for r.uses.applied < uses {
+		r.uses.moved.Wait()
 	}
 }
 
-// service is a ledger on the views, with a root principal.
-func service(t testing.TB, v *projections.Views, log *ledgertest.Log) (*ledger.Service, *ledger.Call) {
+// rooted is a ledger on the views, with a root principal.
+func rooted(t tb, v ledger.State, log ledger.Log, now func() time.Time) (*ledger.Service, *ledger.Call) {
 	t.Helper()
-	s := ledger.New(ledger.Config{Log: log, State: v})
+	s := ledger.New(ledger.Config{Log: log, State: v, Now: now})
 	root, made, err := s.Bootstrap(t.Context(), ledger.Secret{})
 	if err != nil || !made {
 		t.Fatalf("bootstrap: made %v, %v", made, err)
 	}
-	p, err := s.Authenticate(t.Context(), root.Token.Reveal(), events.Origin{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, &ledger.Call{Principal: p}
+	return s, &ledger.Call{Principal: ledger.Principal{KeyID: root.Key.ID, Scopes: root.Key.Scopes}}
 }
 
 func TestAServiceReadsItsWrites(t *testing.T) {
 	modes(t, func(t *testing.T, diskIndex bool) {
 		log := ledgertest.NewLog()
-		v := open(t, projections.Options{FS: vfs.NewMem(), DiskIndex: diskIndex})
-		follow(t, v, log)
-		s, call := service(t, v, log)
+		v := run(t, open(t, projections.Options{FS: vfs.NewMem(), DiskIndex: diskIndex}), log)
+		s, call := rooted(t, v, log, time.Now)
 		ctx := t.Context()
 		issued, err := s.Create(ctx, call, &ledger.Create{Name: "first", Owner: ledger.Owner{Workspace: "acme"}})
 		if err != nil {
@@ -107,11 +155,18 @@ func TestAServiceReadsItsWrites(t *testing.T) {
 		if err != nil || len(page.Keys) != 1 || page.Keys[0].ID != issued.Key.ID {
 			t.Errorf("list: %+v %v", page, err)
 		}
+		roots, err := v.Roots(ctx)
+		if err != nil || !slices.Contains(roots, call.Principal.KeyID) || len(roots) != 1 {
+			t.Errorf("roots: %v %v", roots, err)
+		}
 		if _, err := s.Revoke(ctx, call, issued.Key.ID, "lost"); err != nil {
 			t.Fatal(err)
 		}
 		if k, _, _, _ := v.KeyByDigest(issued.Token.Digest()); k.Status(time.Now()) != ledger.Revoked {
 			t.Errorf("the key is %s after its revocation", k.Status(time.Now()))
+		}
+		if v.Lag() != 0 || v.Heard().IsZero() {
+			t.Errorf("lag %d, heard at %s", v.Lag(), v.Heard())
 		}
 	})
 }

@@ -11,6 +11,11 @@ import (
 	"github.com/google/uuid"
 )
 
+// routeLog takes the access lines of a route, which is written out once, here.
+func (s *Server) routeLog(path string) slog.Handler {
+	return s.Logger.Handler().WithAttrs([]slog.Attr{slog.String("route", path)})
+}
+
 // logAccess writes the one line of a request. It names the route, not the path or the query, because people put tokens
 // into those by mistake. What went wrong inside is in "error", and only there.
 func (s *Server) logAccess(x *Exchange, took time.Duration) {
@@ -21,19 +26,15 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 	case x.Status > http.StatusInternalServerError:
 		level = slog.LevelWarn
 	}
-	handler, ctx := s.Logger.Handler(), x.Request.Context()
+	handler, ctx := s.unmatched, x.Request.Context()
+	if x.route != nil {
+		handler = x.route.log
+	}
 	if !handler.Enabled(ctx, level) {
 		return
 	}
-	path := ""
-	if x.route != nil {
-		path = x.route.Path
-	}
-	// Made by hand: slog.Logger would look up this line's place in the source for every request.
-	line := slog.NewRecord(time.Now(), level, "request", 0)
-	line.AddAttrs(
+	attrs := append(make([]slog.Attr, 0, 10),
 		slog.String("method", x.Request.Method),
-		slog.String("route", path),
 		slog.Int("status", x.Status),
 		slog.Duration("took", took),
 		slog.Int("bytes", len(x.Body)),
@@ -41,17 +42,20 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 		slog.String("request_id", x.RequestID),
 	)
 	if x.Principal.KeyID != (uuid.UUID{}) {
-		line.AddAttrs(slog.String("by", x.Principal.KeyID.String()))
+		attrs = append(attrs, slog.String("by", x.Principal.KeyID.String()))
 	}
 	if x.keyID != (uuid.UUID{}) {
-		line.AddAttrs(slog.String("key", x.keyID.String()))
+		attrs = append(attrs, slog.String("key", x.keyID.String()))
 	}
 	if x.err != nil {
-		line.AddAttrs(slog.String("code", string(AsError(x.err).Code)))
+		attrs = append(attrs, slog.String("code", string(AsError(x.err).Code)))
 		if x.Status >= statusCancelled {
-			line.AddAttrs(slog.String("error", x.err.Error()))
+			attrs = append(attrs, slog.String("error", x.err.Error()))
 		}
 	}
+	// Made by hand: slog.Logger would look up this line's place in the source for every request.
+	line := slog.NewRecord(x.started.Add(took), level, "request", 0)
+	line.AddAttrs(attrs...)
 	_ = handler.Handle(ctx, line) // a log that cannot be written is no reason not to answer
 }
 

@@ -114,17 +114,10 @@ func (x *Exchange) setSequence() {
 	}
 }
 
-// begin makes x the exchange of a request.
+// begin makes x, which is empty, the exchange of a request.
 func (x *Exchange) begin(s *Server, w http.ResponseWriter, r *http.Request) {
-	*x = Exchange{
-		Request: r,
-		Body:    x.Body[:0],
-		server:  s,
-		render:  RenderProblem,
-		writer:  w,
-		started: time.Now(),
-		input:   x.input[:0],
-	}
+	x.started = time.Now()
+	x.server, x.writer, x.Request, x.render = s, w, r, RenderProblem
 	x.RequestID = requestID(r.Header)
 	x.origin = events.Origin{IP: s.clientIP(r), UserAgent: r.UserAgent()}
 }
@@ -140,6 +133,9 @@ func (x *Exchange) end() {
 	}
 }
 
+// chunkedBeyond is how long an answer may be for net/http to find out its length by itself.
+const chunkedBeyond = 2048
+
 // send writes the answer.
 func (x *Exchange) send() {
 	s, h := x.server, x.writer.Header()
@@ -154,7 +150,9 @@ func (x *Exchange) send() {
 		if _, ok := h["Content-Type"]; !ok {
 			h["Content-Type"] = s.jsonType
 		}
-		h["Content-Length"] = []string{strconv.Itoa(len(x.Body))}
+		if len(x.Body) > chunkedBeyond || x.Request.Method == http.MethodHead {
+			h["Content-Length"] = []string{strconv.Itoa(len(x.Body))}
+		}
 	}
 	x.writer.WriteHeader(x.Status)
 	if len(x.Body) > 0 {

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type Route struct {
 	Public      bool // without a token
 	Command     bool // changes something: honours Idempotency-Key
 	Conditional bool // honours If-Match
-	Hot         bool // answered from memory: no deadline of its own
+	Remote      bool // asks the log: has the deadline Config.Timeout, as every Command has
 }
 
 // endpoint is a mounted Route.
@@ -31,6 +32,7 @@ type endpoint struct {
 	Route
 	render  func(*Exchange, error)
 	metrics *routeMetrics
+	log     slog.Handler // of its access lines
 }
 
 // Mount adds routes whose errors are answered by render. All routes are mounted before the first request; those
@@ -48,7 +50,12 @@ func (s *Server) Mount(routes []Route, render func(*Exchange, error)) error {
 		if err := route.GetError(); err != nil {
 			return fmt.Errorf("handlers: mount %s %s: %w", r.Method, r.Path, err)
 		}
-		s.endpoints[route] = &endpoint{Route: r, render: render, metrics: s.metrics.route(r.Method, r.Path)}
+		s.endpoints[route] = &endpoint{
+			Route:   r,
+			render:  render,
+			metrics: s.metrics.route(r.Method, r.Path),
+			log:     s.routeLog(r.Path),
+		}
 	}
 	return nil
 }
@@ -117,8 +124,8 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	page := []string{"from", "limit", "cursor"}
 	history := []string{"workspace_id", "org_id", "agent_id", "from", "limit", "cursor"}
 	return []Route{
-		{Method: post, Path: "/v1/keys/verify", Handle: a.verify, Hot: true},
-		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true, Hot: true},
+		{Method: post, Path: "/v1/keys/verify", Handle: a.verify},
+		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true},
 		{Method: post, Path: "/v1/keys", Handle: a.createKey, Command: true},
 		{Method: get, Path: "/v1/keys", Handle: a.listKeys, Query: filters},
 		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey},
@@ -131,8 +138,8 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
 		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
-		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page},
-		{Method: get, Path: "/v1/events", Handle: a.events, Query: history},
+		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page, Remote: true},
+		{Method: get, Path: "/v1/events", Handle: a.events, Query: history, Remote: true},
 		{Method: post, Path: "/v1/agents", Handle: a.registerAgent, Command: true},
 		{Method: get, Path: "/v1/agents", Handle: a.listAgents, Query: agents},
 		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent, Query: agent},

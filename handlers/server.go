@@ -44,7 +44,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 
 	MaxBody int64            // bytes of a request's body; DefaultMaxBody when 0
-	Timeout time.Duration    // of a command or a query in the ledger; DefaultTimeout when 0
+	Timeout time.Duration    // of what waits for the log; DefaultTimeout when 0
 	Now     func() time.Time // time.Now when nil
 }
 
@@ -70,6 +70,7 @@ type Server struct {
 	endpoints map[*mux.Route]*endpoint
 	exchanges sync.Pool
 	metrics   *metrics
+	unmatched slog.Handler // of the access lines of requests that no route matched
 	once      *idempotency
 
 	// Header values that every answer shares.
@@ -108,6 +109,7 @@ func New(c Config) (*Server, error) {
 		noSniff:   []string{"nosniff"},
 		jsonType:  []string{"application/json"},
 	}
+	s.unmatched = s.routeLog("")
 	if err := s.Mount(nativeRoutes(s, keys), RenderProblem); err != nil {
 		return nil, err
 	}
@@ -162,7 +164,7 @@ func (s *Server) answer(x *Exchange) (err error) {
 	if err := x.readQuery(); err != nil {
 		return err
 	}
-	if x.route.Public || x.route.Hot {
+	if !x.route.Command && !x.route.Remote {
 		return x.route.Handle(x)
 	}
 	ctx, cancel := context.WithTimeout(x.Request.Context(), s.Timeout)

@@ -107,10 +107,9 @@ func TestRaceOnOneKey(t *testing.T) {
 	if n := w.log.Len() - before; n != codes[""] {
 		t.Fatalf("%d updates appended %d events", codes[""], n)
 	}
-	k := must(w.Key(w.ctx(), &w.root.Principal, id))
-	c := w.root
-	c.IfSequence = k.Sequence
 	w.level(nodes)
+	c := w.root
+	c.IfSequence = must(w.Key(w.ctx(), &w.root.Principal, id)).Sequence
 	codes = together(30, func(i int) error {
 		_, err := nodes[i%3].Update(w.ctx(), &c, id, &ledger.Update{Name: ptr(uuid.NewString())})
 		return err

@@ -2,9 +2,7 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,10 +17,10 @@ import (
 const (
 	usageShards   = 64
 	earlyKeys     = 1 << 16 // keys after which a flush does not wait for its time, and new keys come without their origin
-	mostKeys      = 1 << 19 // keys after which the uses of further keys are dropped until a flush succeeds
+	mostKeys      = 1 << 18 // keys after which the uses of further keys are dropped until a flush succeeds
 	maxOrigin     = 256     // bytes kept of each part of an origin
 	flushInterval = time.Second
-	flushTimeout  = 5 * time.Second
+	flushTimeout  = 5 * time.Second // of one batch
 )
 
 // Usage coalesces the uses of keys in memory and flushes them about every second, as one message or, of very many keys,
@@ -155,30 +153,28 @@ func (u *Usage) Run(ctx context.Context) error {
 
 // flush stores what waits. What could not be stored waits again.
 func (u *Usage) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	var errs []error
-	for batch := range slices.Chunk(u.take(), events.MaxUses) {
+	uses := u.take()
+	for len(uses) > 0 {
+		batch := uses[:min(len(uses), events.MaxUses)]
 		if err := u.store(ctx, batch); err != nil {
 			u.failed.Add(1)
-			errs = append(errs, err)
-			u.putBack(batch)
-			continue
+			u.putBack(uses)
+			return fmt.Errorf("ledger: store the uses of %d keys: %w", len(uses), err)
 		}
 		u.flushed.Add(1)
+		uses = uses[len(batch):]
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (u *Usage) store(ctx context.Context, batch []events.Use) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
 	data, err := events.EncodeUsage(batch)
 	if err != nil {
 		return err
 	}
-	if err := u.log.AppendUsage(ctx, data); err != nil {
-		return fmt.Errorf("ledger: store the uses of %d keys: %w", len(batch), err)
-	}
-	return nil
+	return u.log.AppendUsage(ctx, data)
 }
 
 // take empties the shards.
@@ -202,10 +198,10 @@ func (u *Usage) take() []events.Use {
 	return all
 }
 
-// putBack adds a batch that could not be stored to what came since.
-func (u *Usage) putBack(batch []events.Use) {
-	for i := range batch {
-		b := &batch[i]
+// putBack adds what could not be stored to what came since.
+func (u *Usage) putBack(uses []events.Use) {
+	for i := range uses {
+		b := &uses[i]
 		u.add(b.KeyID, use{last: b.Last.UnixMicro(), count: b.Count, origin: b.Origin})
 	}
 }

@@ -176,7 +176,7 @@ func TestUsageIsBounded(t *testing.T) {
 	m.log.Inject(func(context.Context, ledgertest.Op) ledgertest.Fault {
 		return ledgertest.Fault{Err: ledger.ErrUnavailable}
 	})
-	const keys = 700_000
+	const keys = 350_000
 	for i := range keys {
 		m.Touch(numberedKey(i), now, events.Origin{UserAgent: "ua"})
 	}

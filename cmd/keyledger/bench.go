@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // benchOptions say how much is measured.
@@ -41,10 +42,12 @@ medians are shown. Exits 1 when a request was answered wrongly; a figure that mi
 The rows are ` + strings.Join(rowNames(), ", ") + ".",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.period = time.Duration(seconds * float64(time.Second))
 			if o.quick {
-				o.shrink()
+				if err := shrink(cmd.Flags()); err != nil {
+					return err
+				}
 			}
+			o.period = time.Duration(seconds * float64(time.Second))
 			if err := o.check(); err != nil {
 				return &usageError{err}
 			}
@@ -64,9 +67,17 @@ The rows are ` + strings.Join(rowNames(), ", ") + ".",
 	return cmd
 }
 
-// shrink makes the sizes those of --quick.
-func (o *benchOptions) shrink() {
-	o.keys, o.period, o.rounds, o.races = 20_000, 300*time.Millisecond, 1, 200
+// shrink sets what was not given to the sizes of --quick.
+func shrink(f *pflag.FlagSet) error {
+	for name, value := range map[string]string{"keys": "20000", "seconds": "0.3", "rounds": "1", "races": "200"} {
+		if f.Changed(name) {
+			continue
+		}
+		if err := f.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *benchOptions) check() error {

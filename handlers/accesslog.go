@@ -13,7 +13,7 @@ import (
 
 // routeLog takes the access lines of a route, which is written out once, here.
 func (s *Server) routeLog(path string) slog.Handler {
-	return s.Logger.Handler().WithAttrs([]slog.Attr{slog.String("route", path)})
+	return s.config.Logger.Handler().WithAttrs([]slog.Attr{slog.String("route", path)})
 }
 
 // logAccess writes the one line of a request. It names the route, not the path or the query, because people put tokens

@@ -14,7 +14,7 @@ func (x *Exchange) authenticate() error {
 	if err != nil {
 		return err
 	}
-	x.Principal, err = x.server.Service.Authenticate(x.Context(), token, x.origin)
+	x.Principal, err = x.server.config.Service.Authenticate(x.Context(), token, x.origin)
 	return err
 }
 
@@ -54,7 +54,7 @@ func (s *Server) clientIP(r *http.Request) string {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host = strings.Trim(host[:i], "[]")
 	}
-	if len(s.TrustedProxies) == 0 || !s.trusted(host) {
+	if len(s.config.TrustedProxies) == 0 || !s.trusted(host) {
 		return host
 	}
 	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
@@ -75,7 +75,7 @@ func (s *Server) trusted(address string) bool {
 	if err != nil {
 		return false
 	}
-	for _, p := range s.TrustedProxies {
+	for _, p := range s.config.TrustedProxies {
 		if p.Contains(a.Unmap()) {
 			return true
 		}

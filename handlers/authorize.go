@@ -38,7 +38,7 @@ func (a *api) authorize(x *Exchange) error {
 	}
 	x.keyID = v.Key.ID
 	identify(x.Header(), &v.Key)
-	x.Saw(x.server.State.Position())
+	x.Saw(x.server.config.State.Position())
 	x.Status = http.StatusNoContent
 	return nil
 }

@@ -182,6 +182,18 @@ func BenchmarkVerifyAlone(b *testing.B) {
 	}
 }
 
+// BenchmarkList50Alone is the same for a list.
+func BenchmarkList50Alone(b *testing.B) {
+	s, _ := benchStack(b, 1000)
+	r := request("GET", "/v1/workspaces/acme/keys?limit=50", "", nil)
+	w := &nowhere{header: make(http.Header)}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.server.ServeHTTP(w, r)
+		clear(w.header)
+	}
+}
+
 // nowhere is a http.ResponseWriter that drops the answer.
 type nowhere struct{ header http.Header }
 

@@ -23,7 +23,7 @@ func (x *Exchange) Input() ([]byte, error) {
 	if x.inputRead {
 		return x.input, nil
 	}
-	r, limit := x.Request, x.server.MaxBody
+	r, limit := x.Request, x.server.config.MaxBody
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -131,7 +132,8 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 	}
 }
 
-// The document says of each route whether it takes a token, an idempotency key and a condition, as the table does.
+// The document says of each route which parameters, and whether a token, an idempotency key and a condition, it takes,
+// as the table does.
 func TestDocumentTellsWhatRoutesTake(t *testing.T) {
 	c := theContract(t)
 	for _, route := range newWorld(t).server.Routes() {
@@ -143,6 +145,16 @@ func TestDocumentTellsWhatRoutesTake(t *testing.T) {
 		has := func(name string) bool { return operation.Parameters.GetByInAndName("header", name) != nil }
 		if has("Idempotency-Key") != route.Command || has("If-Match") != route.Conditional {
 			t.Errorf("%s %s: Idempotency-Key or If-Match is documented wrongly", method, route.Path)
+		}
+		var query []string
+		for _, p := range operation.Parameters {
+			if p.Value.In == "query" {
+				query = append(query, p.Value.Name)
+			}
+		}
+		slices.Sort(query)
+		if taken := slices.Sorted(slices.Values(route.Query)); !slices.Equal(taken, query) {
+			t.Errorf("%s %s takes %v, documented are %v", method, route.Path, taken, query)
 		}
 		open := operation.Security != nil && len(*operation.Security) == 0
 		if route.Path != "/v1/authorize" && open != route.Public {

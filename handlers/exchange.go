@@ -33,8 +33,7 @@ type Exchange struct {
 	vars      map[string]string
 	writer    http.ResponseWriter
 	origin    events.Origin
-	token     string // as presented
-	presented bool   // a token was presented, good or not
+	presented bool // a token was presented, good or not
 	started   time.Time
 	input     []byte // the body of the request, once it is read
 	inputRead bool

@@ -105,13 +105,13 @@ func (s *Server) allowed(x *Exchange) string {
 // nativeRoutes is the native API. The router tries routes in this order, so the hottest are first.
 func nativeRoutes(s *Server, keys *keys) []Route {
 	a := &api{
-		service: s.Service,
-		now:     s.Now,
+		service: s.config.Service,
+		now:     s.config.Now,
 		cursors: cursors{key: keys.cursor},
-		source:  "/keyledger/" + s.LedgerName,
+		source:  "/keyledger/" + s.config.LedgerName,
 		verdict: s.metrics.verdict,
 	}
-	o := &operations{Config: &s.Config, metrics: metricsHandler(s.Gatherer)}
+	o := &operations{Config: &s.config, metrics: metricsHandler(s.config.Gatherer)}
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
 	filters := []string{"workspace_id", "org_id", "agent_id", "peer_id", "session_id", "status", "environment", "type",
@@ -145,7 +145,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent, Query: agent},
 		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
 		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
-		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.MetricsPublic},
+		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic},
 		{Method: get, Path: "/openapi.json", Handle: o.openAPI, AnyQuery: true, Public: true},
 	}
 }

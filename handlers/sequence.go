@@ -14,7 +14,7 @@ const sequenceWait = 2 * time.Second
 // awaitSequence waits until the views hold the Keyledger-Min-Sequence of the request, if it has one, and notes how far
 // they are. So a client that sends back the highest Keyledger-Sequence it was given reads its own writes on every node.
 func (x *Exchange) awaitSequence() error {
-	state := x.server.State
+	state := x.server.config.State
 	if values := x.Request.Header["Keyledger-Min-Sequence"]; len(values) > 0 {
 		n, err := strconv.ParseUint(values[0], 10, 64)
 		if err != nil || len(values) > 1 {

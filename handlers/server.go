@@ -65,7 +65,7 @@ func (c *Config) check() error {
 
 // Server is the HTTP API: an http.Handler.
 type Server struct {
-	Config
+	config    Config
 	router    *mux.Router
 	endpoints map[*mux.Route]*endpoint
 	exchanges sync.Pool
@@ -100,7 +100,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		Config:    c,
+		config:    c,
 		router:    mux.NewRouter().UseEncodedPath(),
 		endpoints: make(map[*mux.Route]*endpoint),
 		metrics:   m,
@@ -167,7 +167,7 @@ func (s *Server) answer(x *Exchange) (err error) {
 	if !x.route.Command && !x.route.Remote {
 		return x.route.Handle(x)
 	}
-	ctx, cancel := context.WithTimeout(x.Request.Context(), s.Timeout)
+	ctx, cancel := context.WithTimeout(x.Request.Context(), s.config.Timeout)
 	defer cancel()
 	x.Request = x.Request.WithContext(ctx)
 	if x.route.Command {

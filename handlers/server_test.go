@@ -291,7 +291,7 @@ func TestNewRefusesHalfAConfig(t *testing.T) {
 		"no name":        func(c *handlers.Config) { c.LedgerName = "" },
 		"a long timeout": func(c *handlers.Config) { c.Timeout = time.Minute },
 	} {
-		c := w.server.Config
+		c := w.config
 		c.Registerer = prometheus.NewRegistry()
 		if _, err := handlers.New(c); err != nil {
 			t.Fatalf("the whole one: %v", err)

@@ -31,6 +31,7 @@ type world struct {
 	log     *ledgertest.Log
 	state   *ledgertest.State
 	service *ledger.Service
+	config  handlers.Config
 	server  *handlers.Server
 	metrics *prometheus.Registry
 	lines   lines
@@ -72,6 +73,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *w
 	w.service = ledger.New(rules)
 	config.Service = w.service
 	var err error
+	w.config = config
 	if w.server, err = handlers.New(config); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -49,9 +50,13 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 	}
 	if x.err != nil {
 		attrs = append(attrs, slog.String("code", string(AsError(x.err).Code)))
-		if x.Status >= statusCancelled {
-			attrs = append(attrs, slog.String("error", x.err.Error()))
-		}
+	}
+	trouble := x.trouble
+	if x.Status >= statusCancelled {
+		trouble = errors.Join(x.err, trouble)
+	}
+	if trouble != nil {
+		attrs = append(attrs, slog.String("error", trouble.Error()))
 	}
 	// Made by hand: slog.Logger would look up this line's place in the source for every request.
 	line := slog.NewRecord(x.started.Add(took), level, "request", 0)

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -42,8 +43,10 @@ type Exchange struct {
 	ifSequence uint64    // from If-Match; 0: none
 	entropy    io.Reader // of an idempotent command; nil: random
 
-	keyID uuid.UUID // that the path names, for the access line
-	err   error     // for the access line
+	// For the access line.
+	keyID   uuid.UUID // that the request is about
+	err     error     // that was answered
+	trouble error     // that the answer does not tell: it could not be sent, or not be remembered
 }
 
 // Handler answers one request by filling in the exchange, or returns an error; then the answer is the error's.
@@ -86,7 +89,7 @@ func (x *Exchange) Var(name string) string {
 func (x *Exchange) KeyID() (uuid.UUID, error) {
 	id, err := uuid.Parse(x.Var("id"))
 	if err != nil || len(x.Var("id")) != 36 {
-		return uuid.UUID{}, &ledger.Error{Code: ledger.CodeNotFound, Detail: "there is no such key"}
+		return uuid.UUID{}, &ledger.Error{Code: ledger.CodeNotFound, Detail: "no such key"}
 	}
 	x.keyID = id
 	return id, nil
@@ -155,8 +158,8 @@ func (x *Exchange) send() {
 	}
 	x.writer.WriteHeader(x.Status)
 	if len(x.Body) > 0 {
-		if _, err := x.writer.Write(x.Body); err != nil && x.err == nil {
-			x.err = err
+		if _, err := x.writer.Write(x.Body); err != nil {
+			x.trouble = errors.Join(x.trouble, err)
 		}
 	}
 }

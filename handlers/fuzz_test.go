@@ -1,12 +1,16 @@
 package handlers
 
 import (
+	"context"
 	"encoding/json"
 	"maps"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/vmihailenco/msgpack/v5"
 	"pgregory.net/rapid"
 
 	"keyledger/ledger"
@@ -140,3 +144,37 @@ func FuzzEntityTags(f *testing.F) {
 		}
 	})
 }
+
+// Whatever is stored under an idempotency key, the request is refused or run, and never answered with what is not
+// sealed under its key.
+func FuzzClaims(f *testing.F) {
+	keys, err := deriveKeys(make([]byte, 32))
+	if err != nil {
+		f.Fatal(err)
+	}
+	whole, err := msgpack.Marshal(&claim{Since: time.Unix(1, 0), Salt: make([]byte, 32), Request: []byte("same"), Answer: make([]byte, 40)})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add([]byte{})
+	f.Add([]byte{0x84})
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		memo := storedMemo{value: stored}
+		x := &Exchange{Request: httptest.NewRequest("POST", "/", nil), writer: httptest.NewRecorder(),
+			route: &endpoint{Route: Route{Handle: func(x *Exchange) error { return nil }}}}
+		one := attempt{idempotency: &idempotency{memo: memo, keys: keys, now: time.Now}, x: x, mine: claim{Request: []byte("same"), Since: time.Now()}}
+		if err := one.start(); err == nil && len(x.Body) > 0 {
+			t.Fatalf("it is answered with %q", x.Body)
+		}
+	})
+}
+
+// storedMemo has one value under every name.
+type storedMemo struct{ value []byte }
+
+func (m storedMemo) Claim(context.Context, string, []byte) ([]byte, uint64, error) {
+	return m.value, 1, nil
+}
+func (m storedMemo) Replace(context.Context, string, []byte, uint64) (uint64, error) { return 2, nil }
+func (m storedMemo) Remove(context.Context, string, uint64) error                    { return nil }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
+	"github.com/vmihailenco/msgpack/v5"
 
 	"keyledger/ledger"
 )
@@ -24,6 +24,9 @@ const (
 	// settleTime is how long the end of a command may take to be remembered, whether or not the client still waits.
 	settleTime = 5 * time.Second
 )
+
+// entropyLength is how many random bytes a command may draw. It needs two or three ids and a token: below 100.
+const entropyLength = 512
 
 // idempotency runs each command once per principal and Idempotency-Key, and gives a repeat the first answer.
 //
@@ -37,23 +40,23 @@ type idempotency struct {
 	now  func() time.Time
 }
 
-// claim is what is stored. Times and bytes are in the clear but for Answer, which is sealed.
+// claim is what is stored, as msgpack. All of it is in the clear but Answer, which is sealed.
 type claim struct {
-	Since   time.Time `json:"since"`   // the runner began; the zero time when it gave up
-	Salt    []byte    `json:"salt"`    // of everything that is derived for this request
-	Request []byte    `json:"request"` // MAC of what was asked
-	Answer  []byte    `json:"answer"`  // sealed; empty while the command runs
+	Since   time.Time `msgpack:"since"`   // the runner began; the zero time when it gave up
+	Salt    []byte    `msgpack:"salt"`    // of everything that is derived for this request
+	Request []byte    `msgpack:"request"` // MAC of what was asked
+	Answer  []byte    `msgpack:"answer"`  // sealed; empty while the command runs
 }
 
 // answer is what a repeat gets again.
 type answer struct {
-	Status int               `json:"status"`
-	Header map[string]string `json:"header"`
-	Body   []byte            `json:"body"`
+	Status int               `msgpack:"status"`
+	Header map[string]string `msgpack:"header"`
+	Body   []byte            `msgpack:"body"`
 }
 
 // remembered are the headers of an answer that a repeat gets again.
-func remembered() []string { return []string{"Etag", "Location", "Keyledger-Sequence"} }
+func remembered() []string { return []string{"Content-Type", "Etag", "Location", "Keyledger-Sequence"} }
 
 // run runs the command of the exchange unless it ran before.
 func (i *idempotency) run(x *Exchange, values []string) error {
@@ -98,7 +101,7 @@ type attempt struct {
 
 // start claims the name and runs the command, or takes what the earlier claim says.
 func (r *attempt) start() error {
-	value, err := json.Marshal(&r.mine)
+	value, err := msgpack.Marshal(&r.mine)
 	if err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func (r *attempt) start() error {
 		return r.command()
 	}
 	var earlier claim
-	if err := json.Unmarshal(existing, &earlier); err != nil {
+	if err := msgpack.Unmarshal(existing, &earlier); err != nil {
 		return fmt.Errorf("handlers: read a claim: %w", err)
 	}
 	switch {
@@ -148,7 +151,7 @@ func (r *attempt) takeOver(salt []byte) error {
 
 // store replaces the claim by mine.
 func (r *attempt) store(ctx context.Context) error {
-	value, err := json.Marshal(&r.mine)
+	value, err := msgpack.Marshal(&r.mine)
 	if err != nil {
 		return err
 	}
@@ -161,13 +164,11 @@ func (r *attempt) store(ctx context.Context) error {
 
 // command runs the command and remembers how it ended.
 func (r *attempt) command() error {
-	seed, err := r.keys.derive("entropy", r.mine.Salt, r.principal, r.key)
+	entropy, err := r.keys.derive("entropy", entropyLength, r.mine.Salt, r.principal, r.key)
 	if err != nil {
 		return err
 	}
-	if r.x.entropy, err = newStream(seed); err != nil {
-		return err
-	}
+	r.x.entropy = bytes.NewReader(entropy)
 	err = r.x.route.Handle(r.x)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.x.Context()), settleTime)
 	defer cancel()
@@ -177,7 +178,7 @@ func (r *attempt) command() error {
 	if err := r.remember(ctx); err != nil {
 		// What the client asked for has happened, so it gets its answer. A repeat takes the claim over and, with the
 		// same salt, comes to the same end.
-		r.x.err = err
+		r.x.trouble = err
 	}
 	return nil
 }
@@ -207,11 +208,11 @@ func (r *attempt) remember(ctx context.Context) error {
 			out.Header[name] = v[0]
 		}
 	}
-	text, err := json.Marshal(&out)
+	text, err := msgpack.Marshal(&out)
 	if err != nil {
 		return err
 	}
-	key, err := r.keys.derive("answer", r.mine.Salt, r.principal, r.key)
+	key, err := r.keys.derive("answer", keyLength, r.mine.Salt, r.principal, r.key)
 	if err != nil {
 		return err
 	}
@@ -223,7 +224,7 @@ func (r *attempt) remember(ctx context.Context) error {
 
 // replay answers with a remembered answer.
 func (r *attempt) replay(earlier *claim) error {
-	key, err := r.keys.derive("answer", earlier.Salt, r.principal, r.key)
+	key, err := r.keys.derive("answer", keyLength, earlier.Salt, r.principal, r.key)
 	if err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (r *attempt) replay(earlier *claim) error {
 		return err
 	}
 	var out answer
-	if err := json.Unmarshal(text, &out); err != nil {
+	if err := msgpack.Unmarshal(text, &out); err != nil {
 		return fmt.Errorf("handlers: read a remembered answer: %w", err)
 	}
 	x := r.x

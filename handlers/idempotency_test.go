@@ -174,6 +174,9 @@ func TestIdempotentRepeatAfterDeath(t *testing.T) {
 	header := with("Idempotency-Key", "k")
 	first := w.do("POST", "/v1/keys", `{"name":"once"}`, header)
 	hasStatus(t, first, http.StatusCreated)
+	if line := w.lines.last(); line["status"] != 201.0 || line["error"] == nil {
+		t.Errorf("the access line does not tell of it: %v", line)
+	}
 	hasStatus(t, w.do("POST", "/v1/keys", `{"name":"once"}`, header), http.StatusConflict)
 	w.later(31 * time.Second)
 	again := w.do("POST", "/v1/keys", `{"name":"once"}`, header)

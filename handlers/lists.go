@@ -1,6 +1,8 @@
 package handlers
 
 import (
+	"slices"
+
 	"keyledger/ledger"
 )
 
@@ -10,6 +12,13 @@ func (a *api) listKeys(x *Exchange) error { return a.list(x, "") }
 func (a *api) listWorkspaceKeys(x *Exchange) error { return a.list(x, "workspace_id") }
 func (a *api) listOrgKeys(x *Exchange) error       { return a.list(x, "org_id") }
 func (a *api) listAgentKeys(x *Exchange) error     { return a.list(x, "agent_id") }
+
+// keyFilters are the parameters of a list of keys, without the one that the path of the list gives.
+func keyFilters(given string) []string {
+	names := []string{"workspace_id", "org_id", "agent_id", "peer_id", "session_id", "status", "environment", "type", "scope",
+		"name", "used_before", "unused_since", "limit", "cursor"}
+	return slices.DeleteFunc(names, func(name string) bool { return name == given })
+}
 
 // list answers one page of keys. owner names the parameter that the path gives.
 func (a *api) list(x *Exchange, owner string) error {

@@ -114,11 +114,6 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	o := &operations{Config: &s.config, metrics: metricsHandler(s.config.Gatherer)}
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
-	filters := []string{"workspace_id", "org_id", "agent_id", "peer_id", "session_id", "status", "environment", "type",
-		"scope", "name", "used_before", "unused_since", "limit", "cursor"}
-	but := func(name string) []string {
-		return slices.DeleteFunc(slices.Clone(filters), func(filter string) bool { return filter == name })
-	}
 	agent := []string{"workspace_id", "org_id"}
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
 	page := []string{"from", "limit", "cursor"}
@@ -127,12 +122,12 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: post, Path: "/v1/keys/verify", Handle: a.verify},
 		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true},
 		{Method: post, Path: "/v1/keys", Handle: a.createKey, Command: true},
-		{Method: get, Path: "/v1/keys", Handle: a.listKeys, Query: filters},
+		{Method: get, Path: "/v1/keys", Handle: a.listKeys, Query: keyFilters("")},
 		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey},
 		{Method: post, Path: "/v1/keys/{id}/revoke", Handle: a.revokeKey, Command: true, Conditional: true},
-		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys, Query: but("workspace_id")},
-		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys, Query: but("org_id")},
-		{Method: get, Path: "/v1/agents/{id}/keys", Handle: a.listAgentKeys, Query: but("agent_id")},
+		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys, Query: keyFilters("workspace_id")},
+		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys, Query: keyFilters("org_id")},
+		{Method: get, Path: "/v1/agents/{id}/keys", Handle: a.listAgentKeys, Query: keyFilters("agent_id")},
 		{Method: patch, Path: "/v1/keys/{id}", Handle: a.updateKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/rotate", Handle: a.rotateKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // keys are what is derived from the server's secret, each for one purpose (HKDF, RFC 5869).
@@ -24,20 +23,23 @@ func deriveKeys(secret []byte) (*keys, error) {
 	k := &keys{secret: secret}
 	for purpose, key := range map[string]*[]byte{"cursor": &k.cursor, "memo name": &k.name, "memo request": &k.input} {
 		var err error
-		if *key, err = k.derive(purpose, nil); err != nil {
+		if *key, err = k.derive(purpose, keyLength, nil); err != nil {
 			return nil, err
 		}
 	}
 	return k, nil
 }
 
-// derive is the key for a purpose, from the server's secret and from what else must be known to derive it.
-func (k *keys) derive(purpose string, salt []byte, known ...string) ([]byte, error) {
+// keyLength is that of a key, in bytes.
+const keyLength = 32
+
+// derive gives bytes for a purpose, from the server's secret and from what else must be known to derive them.
+func (k *keys) derive(purpose string, length int, salt []byte, known ...string) ([]byte, error) {
 	material := appendField(nil, string(k.secret))
 	for _, part := range known {
 		material = appendField(material, part)
 	}
-	key, err := hkdf.Key(sha256.New, material, salt, "keyledger "+purpose, 32)
+	key, err := hkdf.Key(sha256.New, material, salt, "keyledger "+purpose, length)
 	if err != nil {
 		return nil, fmt.Errorf("handlers: derive a key: %w", err)
 	}
@@ -88,21 +90,4 @@ func newGCM(key []byte) (cipher.AEAD, error) {
 		return nil, fmt.Errorf("handlers: %w", err)
 	}
 	return cipher.NewGCM(block)
-}
-
-// stream is an endless stream of bytes that nobody can tell from random ones without its key: AES-256 in counter mode.
-type stream struct{ cipher.Stream }
-
-func newStream(key []byte) (io.Reader, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("handlers: %w", err)
-	}
-	return stream{cipher.NewCTR(block, make([]byte, aes.BlockSize))}, nil
-}
-
-func (s stream) Read(p []byte) (int, error) {
-	clear(p)
-	s.XORKeyStream(p, p)
-	return len(p), nil
 }

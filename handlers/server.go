@@ -124,6 +124,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.begin(s, w, r)
 	s.metrics.inFlight.Inc()
+	defer s.metrics.inFlight.Dec()
 	if x.err = s.answer(x); x.err != nil {
 		x.refuse()
 	}
@@ -131,7 +132,6 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(x.err, context.Canceled) {
 		x.Status = statusCancelled
 	}
-	s.metrics.inFlight.Dec()
 	took := time.Since(x.started)
 	s.metrics.count(x, took)
 	s.logAccess(x, took)

@@ -159,7 +159,7 @@ func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 // step shows how much of the row is done.
 func (b *bench) step(done, total int) { b.bars.show(b.row, uint64(done), uint64(total)) }
 
-// seed has a server make the ledger, its secret and its root key, then fills it.
+// seed has a server make the ledger, its secret and its root key, fills the ledger, and has the server build its views.
 func (b *bench) seed(ctx context.Context) error {
 	token, err := mintSecret()
 	if err != nil {
@@ -175,6 +175,10 @@ func (b *bench) seed(ctx context.Context) error {
 	b.keys, err = seedLedger(ctx, b.dataDir(), b.options.keys, func(done int) {
 		b.bars.show("seed keys", uint64(done), uint64(b.options.keys))
 	})
+	if err != nil {
+		return err
+	}
+	_, err = b.startServer(ctx)
 	return err
 }
 

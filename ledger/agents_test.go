@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"reflect"
 	"strconv"
 	"testing"
@@ -50,6 +51,35 @@ func TestRegisterAgent(t *testing.T) {
 		w.refused(ledger.CodeConflict, func() error { _, _, err := w.RegisterAgent(w.ctx(), &w.root, &in); return err })
 	}
 	w.refused(ledger.CodeInvalid, func() error { _, _, err := w.RegisterAgent(w.ctx(), &w.root, &ledger.RegisterAgent{}); return err })
+}
+
+// forgetful is a State that shows the agents a moment later than their claims.
+type forgetful struct {
+	ledger.State
+	asked int
+}
+
+func (s *forgetful) AgentByName(ctx context.Context, workspace, org, name string) (ledger.Agent, bool, error) {
+	if s.asked++; s.asked == 1 {
+		return ledger.Agent{}, false, nil
+	}
+	return s.State.AgentByName(ctx, workspace, org, name)
+}
+
+// The claim decides, also when it is seen before the agent it is for.
+func TestRegisterAgentByItsClaim(t *testing.T) {
+	w := newWorld(t)
+	in := ledger.RegisterAgent{Name: "bot", Workspace: "acme"}
+	first, _, err := w.RegisterAgent(w.ctx(), &w.root, &in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.log.Len()
+	s := ledger.New(ledger.Config{Log: w.log, State: &forgetful{State: w.state}, Now: w.clock.Now})
+	a, created, err := s.RegisterAgent(w.ctx(), &w.root, &in)
+	if err != nil || created || a != first || w.log.Len() != before {
+		t.Fatalf("got %+v, created %v, %v", a, created, err)
+	}
 }
 
 func TestRegisterAgentNeedsRights(t *testing.T) {

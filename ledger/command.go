@@ -108,16 +108,12 @@ func (s *Service) run(ctx context.Context, cmd *command) (Key, error) {
 // attempts it waits until this node shows what the log holds.
 func (s *Service) retry(ctx context.Context, attempt func() error) error {
 	for range maxAttempts {
-		seen := s.state.Position()
 		err := attempt()
 		if !errors.Is(err, ErrConflict) {
 			return err
 		}
 		if err := s.catchUp(ctx); err != nil {
 			return err
-		}
-		if s.state.Position() == seen {
-			s.await(ctx, seen+1) // what stands in the way is still being stored
 		}
 	}
 	return conflict("others are changing the same at this moment: try again")

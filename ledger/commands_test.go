@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"encoding/json"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,6 +268,30 @@ func TestIfSequence(t *testing.T) {
 	}
 	c.IfSequence = k.Sequence
 	w.changed(1, func() (ledger.Key, error) { return w.Revoke(w.ctx(), &c, issued.Key.ID, "") })
+}
+
+// An If-Match with what another node has shown is waited for.
+func TestIfSequenceOfAnotherNode(t *testing.T) {
+	w := newWorld(t)
+	elsewhere := w.node()
+	c := w.root
+	for range 20 { // one that hears in time is enough: this machine may be slower than the wait is long
+		id := w.create(ledger.Create{}).Key.ID
+		w.level([]node{elsewhere})
+		w.ear.Lock()
+		c.IfSequence = must(elsewhere.Disable(w.ctx(), &w.root, id)).Sequence
+		hear := sync.OnceFunc(w.ear.Unlock)
+		here := ledger.New(ledger.Config{Log: w.log, State: &watched{w.state, hear}, Now: w.clock.Now})
+		_, err := here.Enable(w.ctx(), &c, id)
+		hear()
+		if err == nil {
+			return
+		}
+		if ledger.CodeOf(err) != ledger.CodePrecondition {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("it never waited for what the caller has seen")
 }
 
 func TestLastRoot(t *testing.T) {

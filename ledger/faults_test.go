@@ -116,9 +116,10 @@ func TestRepeat(t *testing.T) {
 		want := must(d.run(d.ctx(), d.Service, d.call()))
 		d.agrees(want)
 		d.same(want, d.Service)
-		d.clock.Advance(time.Hour) // when a create or an update could not be decided like this any more
+		d.clock.Advance(50 * time.Hour) // when a create or an update could not be decided like this any more
 		d.same(want, d.Service)
 		d.same(want, d.node().Service)
+		d.clock.Advance(-49 * time.Hour) // and within the day for which a key that has changed since is searched
 		if id := want.key.ID; id != uuid.Nil && want.key.RevokedAt.IsZero() {
 			for range 40 {
 				must(d.Update(d.ctx(), &d.root, id, &ledger.Update{Name: ptr(uuid.NewString())}))

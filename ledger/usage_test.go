@@ -171,52 +171,44 @@ func numberedKey(i int) uuid.UUID {
 // Very many keys are flushed early, in batches that a message can hold; without a log they are dropped and counted.
 func TestUsageIsBounded(t *testing.T) {
 	m := newMeter(t, never)
-	var largest int
-	var mu sync.Mutex
-	m.log.Inject(func(context.Context, ledgertest.Op) ledgertest.Fault {
-		return ledgertest.Fault{Err: ledger.ErrUnavailable}
-	})
 	const keys = 350_000
 	for i := range keys {
 		m.Touch(numberedKey(i), now, events.Origin{UserAgent: "ua"})
 	}
-	dropped := m.Stats().Dropped
-	if dropped == 0 || dropped > keys/2 {
-		t.Fatalf("%d of %d uses were dropped", dropped, keys)
+	stats := m.Stats()
+	if stats.Dropped == 0 || stats.Dropped > keys/2 || stats.Flushed != 0 {
+		t.Fatalf("%d keys without a flush: %+v", keys, stats)
 	}
-	m.log.Inject(nil)
 	stop := m.run() // does not wait for the interval
-	seen := make(map[uuid.UUID]bool)
-	origins := 0
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	m.sees(t, numberedKey(0), 1)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	seen, origins, batches := make(map[uuid.UUID]bool), 0, m.Stats().Flushed
 	enough := errors.New("enough")
-	err := m.log.TailUsage(ctx, 1, func(_ uint64, data []byte) error {
-		mu.Lock()
-		defer mu.Unlock()
-		largest = max(largest, len(data))
+	err := m.log.TailUsage(t.Context(), 1, func(sequence uint64, data []byte) error {
+		if len(data) > 1<<20 {
+			t.Errorf("a batch of %d bytes", len(data))
+		}
 		err := events.DecodeUsage(data, func(u events.Use) {
 			seen[u.KeyID] = true
 			if u.UserAgent != "" {
 				origins++
 			}
 		})
-		if err == nil && len(seen) == keys-int(dropped) {
+		if err == nil && sequence == batches {
 			return enough
 		}
 		return err
 	})
 	if !errors.Is(err, enough) {
-		t.Fatalf("%d of %d keys came: %v", len(seen), keys-int(dropped), err)
+		t.Fatal(err)
 	}
-	if largest > 1<<20 {
-		t.Fatalf("a batch of %d bytes", largest)
+	if len(seen) != keys-int(stats.Dropped) {
+		t.Fatalf("%d keys came, want all of %d but the %d dropped", len(seen), keys, stats.Dropped)
 	}
 	if origins == 0 || origins > 100_000 {
 		t.Fatalf("%d origins were kept", origins)
-	}
-	if err := stop(); err != nil {
-		t.Fatal(err)
 	}
 }
 

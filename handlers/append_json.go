@@ -41,22 +41,21 @@ func isPlain(s string) bool {
 	return true
 }
 
-// appendStringMember appends a member whose value is a string: null when it is empty.
-func appendStringMember(b []byte, name, value string) []byte {
-	b = append(b, name...)
+// appendStringMember appends a member whose value is a string. null is the member when the string is empty.
+func appendStringMember(b []byte, null, value string) []byte {
 	if value == "" {
-		return append(b, `null`...)
+		return append(b, null...)
 	}
-	return appendString(b, value)
+	return appendString(append(b, null[:len(null)-len(`null`)]...), value)
 }
 
-// appendTimeMember appends a member whose value is a time in RFC 3339, UTC: null when it is zero.
-func appendTimeMember(b []byte, name string, t time.Time) []byte {
-	b = append(b, name...)
+// appendTimeMember appends a member whose value is a time in RFC 3339, UTC. null is the member when the time is zero.
+func appendTimeMember(b []byte, null string, t time.Time) []byte {
 	if t.IsZero() {
-		return append(b, `null`...)
+		return append(b, null...)
 	}
-	return append(appendTime(append(b, '"'), t), '"')
+	b = append(append(b, null[:len(null)-len(`null`)]...), '"')
+	return append(appendTime(b, t), '"')
 }
 
 // appendTime appends a time as time.RFC3339Nano does, in UTC and without what is below a microsecond, in a quarter of

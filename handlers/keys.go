@@ -263,10 +263,10 @@ func (a *api) keyUsage(x *Exchange) error {
 	}
 	b := append(x.Body, `{"key_id":"`...)
 	b = appendUUID(b, id)
-	b = appendTimeMember(b, `","last_used_at":`, use.LastAt)
+	b = appendTimeMember(b, `","last_used_at":null`, use.LastAt)
 	b = appendUintMember(b, `,"use_count":`, use.Count)
-	b = appendStringMember(b, `,"ip":`, use.IP)
-	b = appendStringMember(b, `,"user_agent":`, use.UserAgent)
+	b = appendStringMember(b, `,"ip":null`, use.IP)
+	b = appendStringMember(b, `,"user_agent":null`, use.UserAgent)
 	x.Body = append(b, '}', '\n')
 	return nil
 }

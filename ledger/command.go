@@ -172,7 +172,7 @@ func (s *Service) commit(ctx context.Context, cmd *command, k *Key, body events.
 	if err != nil {
 		return Key{}, err
 	}
-	if e.Sequence, err = s.append(ctx, &e, k.Sequence, claims...); err != nil {
+	if e.Sequence, err = s.store(ctx, &e, k.Sequence, claims...); err != nil {
 		return Key{}, err
 	}
 	if cmd.call.Entropy != nil {
@@ -200,9 +200,9 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 	}, nil
 }
 
-// append stores the claims and then the event in one commit, waits until this node shows it, and returns its sequence.
+// store appends the claims and then the event as one commit, waits until this node shows it, and returns its sequence.
 // It fails with ErrConflict, or an *Error.
-func (s *Service) append(ctx context.Context, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
+func (s *Service) store(ctx context.Context, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
 	last, err := entry(e, expect)
 	if err != nil {
 		return 0, err

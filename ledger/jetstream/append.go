@@ -51,6 +51,7 @@ func (l *Log) append(ctx context.Context, entries []ledger.Entry) (uint64, error
 	if err := checkEntries(entries); err != nil {
 		return 0, err
 	}
+	l.spend(entries)
 	if err := l.writable(); err != nil {
 		return 0, err
 	}
@@ -102,6 +103,21 @@ func checkEntries(entries []ledger.Entry) error {
 		return errors.New("jetstream: the entries of a commit must have distinct subjects and event ids")
 	}
 	return nil
+}
+
+// headerBytes is about what the header of a message takes.
+const headerBytes = 512
+
+// spend takes the room that entries need on the disk of an embedded server. A body in a batch is written twice.
+func (l *Log) spend(entries []ledger.Entry) {
+	if l.options.Server == nil {
+		return
+	}
+	bytes := 0
+	for i := range entries {
+		bytes += 2 * (headerBytes + len(entries[i].Message.Data))
+	}
+	l.options.Server.spend(bytes)
 }
 
 // errClosed: the log was closed.

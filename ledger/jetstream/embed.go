@@ -27,7 +27,7 @@ type EmbedOptions struct {
 	// MaxBytes bounds the store on disk; 0 is DefaultMaxStore.
 	MaxBytes int64
 	// Reserve is the room, in bytes, below which nothing more is stored: free space of the disk, and what is left
-	// of MaxBytes. 0 is DefaultReserve.
+	// of MaxBytes. Half of it may be used by what is on its way. 0 is DefaultReserve.
 	Reserve int64
 	// Log takes the server's log lines; nil drops them.
 	Log *slog.Logger
@@ -53,6 +53,7 @@ type Server struct {
 	ns       atomic.Pointer[server.Server]
 
 	trouble atomic.Pointer[error] // why nothing can be stored now
+	left    atomic.Int64          // bytes that may be stored until the next look at the room
 	failed  chan error
 	stop    context.CancelFunc
 	watched chan struct{} // closed when the watch has ended
@@ -175,9 +176,13 @@ func (s *Server) Shutdown() {
 
 // halt stops the nats-server.
 func (s *Server) halt() {
+	broken := s.health() != nil
 	ns := s.ns.Load()
 	ns.Shutdown()
 	ns.WaitForShutdown()
+	if broken {
+		s.dropIndex()
+	}
 }
 
 // bridge hands the server's log to slog.

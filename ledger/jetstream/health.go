@@ -32,15 +32,21 @@ func (l *Log) writable() error {
 	if l.context.Err() != nil {
 		return errClosed
 	}
-	if s := l.options.Server; s != nil {
-		if err := s.Writable(); err != nil {
-			return unavailable(err)
-		}
+	if err := l.trouble(); err != nil {
+		return unavailable(err)
 	}
 	if l.breaker.open() {
 		return unavailable(errNoAnswer)
 	}
 	return nil
+}
+
+// trouble tells why the embedded server stores nothing now.
+func (l *Log) trouble() error {
+	if l.options.Server == nil {
+		return nil
+	}
+	return l.options.Server.Writable()
 }
 
 // Unverified lists what the ledger needs of an external NATS and a client cannot see. It is empty for an embedded one.

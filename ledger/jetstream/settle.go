@@ -46,6 +46,9 @@ func (l *Log) settled(x *commit, cause error) (uint64, error) {
 		if final {
 			return sequence, err
 		}
+		if trouble := l.trouble(); trouble != nil {
+			return 0, unavailable(errors.Join(trouble, err))
+		}
 		select {
 		case <-ctx.Done():
 			l.breaker.trip()

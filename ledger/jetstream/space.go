@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -11,9 +14,11 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// watchInterval is how often the room and the health of the store are looked at. What can be stored meanwhile must
-// fit into the reserve.
+// watchInterval is how often the room and the health of the store are looked at.
 const watchInterval = 250 * time.Millisecond
+
+// restartPause lies between two starts of the nats-server at least.
+const restartPause = 2 * time.Second
 
 // errBroken: the store had an I/O error that no room on the disk can cure.
 var errBroken = errors.New("jetstream: the store is broken")
@@ -27,14 +32,20 @@ func (s *Server) watch(ctx context.Context) {
 	defer close(s.watched)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
+	var started time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		if frozen := s.check(); frozen && s.room() == nil {
+		if !s.check() {
+			continue
+		}
+		s.dropIndex()
+		if s.room() == nil && time.Since(started) > restartPause {
 			s.restart()
+			started = time.Now()
 		}
 	}
 }
@@ -44,8 +55,14 @@ func (s *Server) Writable() error {
 	if err := s.trouble.Load(); err != nil {
 		return *err
 	}
+	if s.left.Load() < 0 {
+		return fmt.Errorf("%w: less than half of the reserve of %d bytes is left", errNoRoom, s.options.Reserve)
+	}
 	return nil
 }
+
+// spend takes room for n more bytes from what was left at the last look.
+func (s *Server) spend(n int) { s.left.Add(-int64(n)) }
 
 // Failed gives an error when the store is broken and this process should end: after a failed sync it is not known
 // what the disk holds, so nothing is stored any more until another process has read it again.
@@ -88,9 +105,11 @@ func (s *Server) room() error {
 		return fmt.Errorf("%w: %d bytes are free on the disk, %d are kept in reserve", errNoRoom, free, s.options.Reserve)
 	}
 	used := int64(s.ns.Load().GlobalAccount().JetStreamUsage().Store)
-	if left := s.options.MaxBytes - used; left < s.options.Reserve {
+	left := s.options.MaxBytes - used
+	if left < s.options.Reserve {
 		return fmt.Errorf("%w: %d of at most %d bytes are stored, %d are kept in reserve", errNoRoom, used, s.options.MaxBytes, s.options.Reserve)
 	}
+	s.left.Store(min(free, left) - s.options.Reserve/2)
 	return nil
 }
 
@@ -109,6 +128,17 @@ func (s *Server) health() error {
 		}
 	}
 	return fmt.Errorf("%w: %s", errBroken, h.Error)
+}
+
+// dropIndex removes the index that the server writes beside the blocks of a stream: after a failed write it counts a
+// message that is not in them, which would be taken for a lost one. Without it the server reads the blocks.
+func (s *Server) dropIndex() {
+	paths, _ := filepath.Glob(filepath.Join(storeDir(s.options.Dir), "jetstream", "*", "streams", "*", "msgs", "index.db"))
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.options.Log.Warn("remove the index of a stream", "error", err)
+		}
+	}
 }
 
 // restart starts the nats-server anew. Connections come back by themselves.

@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 )
 
 // EmbedOptions say how to run a nats-server in this process.
@@ -46,11 +46,10 @@ const startTimeout = 10 * time.Minute
 
 // Server is a nats-server in this process, with every write synced to disk before it is acknowledged.
 type Server struct {
-	options  EmbedOptions
-	user     string
-	password string
-	lock     *flock.Flock
-	ns       atomic.Pointer[server.Server]
+	options EmbedOptions
+	account nkeys.KeyPair // of this process, the only one that may connect
+	lock    *flock.Flock
+	ns      atomic.Pointer[server.Server]
 
 	trouble atomic.Pointer[error] // why nothing can be stored now
 	left    atomic.Int64          // bytes that may be stored until the next look at the room
@@ -74,13 +73,16 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if err := MarkFolder(o.Dir, Standalone); err != nil {
 		return nil, err
 	}
+	account, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
+	}
 	s := &Server{
-		options:  o,
-		user:     "keyledger",
-		password: rand.Text(),
-		lock:     flock.New(filepath.Join(o.Dir, "nats.lock")),
-		failed:   make(chan error, 1),
-		watched:  make(chan struct{}),
+		options: o,
+		account: account,
+		lock:    flock.New(filepath.Join(o.Dir, "nats.lock")),
+		failed:  make(chan error, 1),
+		watched: make(chan struct{}),
 	}
 	if locked, err := s.lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("jetstream: data folder: %w", err)
@@ -126,6 +128,10 @@ func (s *Server) start() error {
 
 // serverOptions are the options of the embedded server.
 func (s *Server) serverOptions() (*server.Options, error) {
+	public, err := s.account.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
+	}
 	o := &server.Options{
 		ServerName:        "keyledger",
 		DontListen:        s.options.Listen == "",
@@ -136,16 +142,15 @@ func (s *Server) serverOptions() (*server.Options, error) {
 		JetStreamMaxStore: s.options.MaxBytes,
 		// JetStream keeps the state of the tails' consumers in memory.
 		JetStreamMaxMemory: 64 << 20,
-		Users:              []*server.User{{Username: s.user, Password: s.password}},
+		Nkeys:              []*server.NkeyUser{{Nkey: public}},
 	}
 	if o.DontListen {
 		return o, nil
 	}
-	host, port, err := net.SplitHostPort(s.options.Listen)
-	if err != nil {
+	var port string
+	if o.Host, port, err = net.SplitHostPort(s.options.Listen); err != nil {
 		return nil, fmt.Errorf("jetstream: listen address: %w", err)
 	}
-	o.Host = host
 	if o.Port, err = strconv.Atoi(port); err != nil {
 		return nil, fmt.Errorf("jetstream: listen address: %w", err)
 	}
@@ -158,9 +163,13 @@ func (s *Server) serverOptions() (*server.Options, error) {
 // InProcessConn gives a connection to the server without a network. It implements nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.Load().InProcessConn() }
 
-// Connect connects this process to the server. It is the only account on it.
+// Connect connects this process to the server. Nobody else has an account on it.
 func (s *Server) Connect(ctx context.Context) (*nats.Conn, error) {
-	return connect(ctx, nats.DefaultURL, nats.InProcessServer(s), nats.UserInfo(s.user, s.password))
+	public, err := s.account.PublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
+	}
+	return connect(ctx, nats.DefaultURL, nats.InProcessServer(s), nats.Nkey(public, s.account.Sign))
 }
 
 // Addr is the address of the client port, nil when there is none.

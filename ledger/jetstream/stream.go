@@ -24,9 +24,12 @@ const (
 // metadataFingerprint is where the stream keeps Options.Fingerprint.
 const metadataFingerprint = "keyledger.fingerprint"
 
-// duplicates is how long the server remembers event ids. It is a help for repeated commands, never the guarantee, and
-// the server reads the messages of this time at every start.
-const duplicates = 2 * time.Minute
+// duplicates is how long the server remembers event ids. It is a help, never the guarantee, which the guards are: each
+// id costs the server some 130 bytes for this time, and the messages of this time are read at its start.
+const duplicates = 10 * time.Second
+
+// maxDuplicates is the longest such time that is accepted of a stream.
+const maxDuplicates = 2 * time.Minute
 
 // ledgerConfig is what the stream of the ledger must be.
 func ledgerConfig(o *Options) jetstream.StreamConfig {
@@ -150,7 +153,7 @@ func ledgerFields(stored, needed *jetstream.StreamConfig) []field {
 		unset("max_msg_size", stored.MaxMsgSize <= 0, stored.MaxMsgSize),
 		same("discard", stored.Discard, needed.Discard),
 		same("discard_new_per_subject", stored.DiscardNewPerSubject, false),
-		{"duplicate_window", stored.Duplicates <= duplicates, stored.Duplicates, fmt.Sprintf("at most %v", duplicates)},
+		{"duplicate_window", stored.Duplicates <= maxDuplicates, stored.Duplicates, fmt.Sprintf("at most %v", maxDuplicates)},
 		same("persist_mode", stored.PersistMode, jetstream.DefaultPersistMode),
 		same("no_ack", stored.NoAck, false),
 		same("allow_rollup_hdrs", stored.AllowRollup, false),

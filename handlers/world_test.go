@@ -38,8 +38,9 @@ type world struct {
 	root    ledger.Call
 	notYet  atomic.Pointer[error] // why /readyz says no
 	shift   atomic.Int64          // of the clock
-	secrets []string              // tokens that no access line may show
 
+	mu       sync.Mutex
+	secrets  []string  // tokens that no access line may show
 	contract *contract // loaded when it is first needed
 }
 
@@ -112,7 +113,7 @@ func (w *world) key(in ledger.Create) ledger.Issued {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.secrets = append(w.secrets, issued.Token.Reveal())
+	w.hide(issued.Token.Reveal())
 	return issued
 }
 
@@ -188,13 +189,27 @@ func (w *world) send(r *http.Request) *answer {
 	w.server.ServeHTTP(recorder, r)
 	a := &answer{Response: recorder.Result(), text: recorder.Body.Bytes(), events: w.log.Len() - before}
 	if token, ok := a.field("token").(string); ok {
-		w.secrets = append(w.secrets, token)
+		w.hide(token)
 	}
+	w.document().check(w.t, r, sent, a)
+	return a
+}
+
+// hide keeps a token to be looked for in the access lines.
+func (w *world) hide(token string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.secrets = append(w.secrets, token)
+}
+
+// document is the contract of the answers.
+func (w *world) document() *contract {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.contract == nil {
 		w.contract = theContract(w.t)
 	}
-	w.contract.check(w.t, r, sent, a)
-	return a
+	return w.contract
 }
 
 // checkLines holds the access lines against what they must never show.

@@ -13,6 +13,13 @@ import (
 	"keyledger/ledger"
 )
 
+// Lists of agents: of an owner, or all.
+const (
+	allAgents       = '*'
+	workspaceAgents = 'w'
+	orgAgents       = 'o'
+)
+
 // agentView holds every agent by its owner and id. Entries by owner and name, and in the lists of a workspace, of an org
 // and of all, lead to those.
 func (v *Views) agentView() view {
@@ -38,8 +45,8 @@ func applyAgent(b *pebble.Batch, c *change) error {
 	for _, list := range [...]struct {
 		kind  byte
 		owner string
-	}{{allList, ""}, {workspaceList, a.Workspace}, {orgList, a.Org}} {
-		if list.owner != "" || list.kind == allList {
+	}{{allAgents, ""}, {workspaceAgents, a.Workspace}, {orgAgents, a.Org}} {
+		if list.owner != "" || list.kind == allAgents {
 			// The higher the sequence, the newer.
 			entry := binary.BigEndian.AppendUint64(agentListKey(list.kind, list.owner), ^a.Sequence)
 			errs = append(errs, b.Set(entry, key, nil))
@@ -145,11 +152,11 @@ func (v *Views) Agents(ctx context.Context, q *ledger.AgentQuery) (page ledger.A
 func agentListOf(q *ledger.AgentQuery) []byte {
 	switch {
 	case q.Org != "":
-		return agentListKey(orgList, q.Org)
+		return agentListKey(orgAgents, q.Org)
 	case q.Workspace != "":
-		return agentListKey(workspaceList, q.Workspace)
+		return agentListKey(workspaceAgents, q.Workspace)
 	}
-	return agentListKey(allList, "")
+	return agentListKey(allAgents, "")
 }
 
 func agentMatches(q *ledger.AgentQuery, a *ledger.Agent) bool {

@@ -3,6 +3,7 @@ package projections_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -84,18 +85,19 @@ func (b *bulk) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) 
 	return ctx.Err()
 }
 
-// build runs views until they show the whole of b.
-func (b *bulk) build(tb testing.TB, v *projections.Views) {
-	tb.Helper()
-	ctx, cancel := context.WithCancel(tb.Context())
+// build runs views until they show the whole of a log.
+func build(t testing.TB, v *projections.Views, log ledger.Log) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- v.Run(ctx, b, nil) }()
-	if err := v.WaitFor(ctx, uint64(len(b.messages))); err != nil {
-		tb.Error(err)
+	go func() { ended <- v.Run(ctx, log, nil) }()
+	last, err := log.Last(ctx)
+	if err == nil {
+		err = v.WaitFor(ctx, last)
 	}
 	cancel()
-	if err := <-ended; err != nil {
-		tb.Fatal(err)
+	if err := errors.Join(err, <-ended); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -124,7 +126,7 @@ func BenchmarkBuild(b *testing.B) {
 				b.Fatal(err)
 			}
 			began := time.Now()
-			log.build(b, v)
+			build(b, v, log)
 			took += time.Since(began)
 			if err := v.Close(); err != nil {
 				b.Fatal(err)
@@ -142,7 +144,7 @@ func BenchmarkViews(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		log.build(b, v)
+		build(b, v, log)
 		if err := v.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -200,7 +202,7 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkIdleMemory reports what the views of a million keys keep in memory.
 func BenchmarkIdleMemory(b *testing.B) {
 	v := open(b, projections.Options{Dir: b.TempDir()})
-	newBulk(b, million).build(b, v)
+	build(b, v, newBulk(b, million))
 	debug.FreeOSMemory()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

@@ -1,26 +1,26 @@
 package projections
 
 import (
-	"hash/maphash"
 	"strings"
 	"sync/atomic"
 )
 
-// maxShared bounds the strings of a dictionary, and so what they take: some 100 bytes each.
-const maxShared = 1 << 16
+const (
+	maxShared = 1 << 16 // strings of a dictionary, which take some 100 bytes each
+	maxOnce   = 1 << 13 // strings that are remembered as seen once
+)
 
 // dictionary holds strings that many keys have in common, such as a workspace, once. A string is taken up when it is
-// seen for the second time, so that strings that do not repeat cost nothing. It only grows. It has one writer; readers
+// seen for the second time, so that strings that do not repeat take nothing. It only grows. It has one writer; readers
 // need no lock.
 type dictionary struct {
 	strings atomic.Pointer[[]string]
-	indexes map[string]uint32 // writer only
-	seed    maphash.Seed
-	once    []uint32 // hashes of strings seen once, by their low bits; a later one replaces an earlier one
+	indexes map[string]uint32   // writer only
+	once    map[string]struct{} // writer only
 }
 
 func newDictionary() *dictionary {
-	d := &dictionary{indexes: map[string]uint32{}, seed: maphash.MakeSeed(), once: make([]uint32, maxShared)}
+	d := &dictionary{indexes: map[string]uint32{}, once: map[string]struct{}{}}
 	d.strings.Store(&[]string{})
 	return d
 }
@@ -30,13 +30,15 @@ func (d *dictionary) index(s string) (i uint32, ok bool) {
 	if i, ok = d.indexes[s]; ok || len(d.indexes) == maxShared {
 		return i, ok
 	}
-	hash := maphash.String(d.seed, s)
-	once := &d.once[hash%maxShared]
-	if *once != uint32(hash>>32) {
-		*once = uint32(hash >> 32)
+	if _, again := d.once[s]; !again {
+		if len(d.once) == maxOnce {
+			clear(d.once)
+		}
+		d.once[strings.Clone(s)] = struct{}{}
 		return 0, false
 	}
 	s = strings.Clone(s)
+	delete(d.once, s)
 	all := append(*d.strings.Load(), s) // beyond the length that readers have
 	i = uint32(len(all) - 1)
 	d.indexes[s] = i

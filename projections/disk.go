@@ -58,9 +58,9 @@ func (v *Views) pebbleOptions(fs vfs.FS) *pebble.Options {
 		CacheSize:                   cache,
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       6,
 		L0StopWritesThreshold:       64,
-		LBaseMaxBytes:               64 << 20,
+		LBaseMaxBytes:               512 << 20,
 		MaxOpenFiles:                256,
 		DisableWAL:                  true, // the ledger is the log: see flushEvery
 		CompactionConcurrencyRange:  func() (int, int) { return 1, max(1, runtime.GOMAXPROCS(0)/2) },

@@ -73,7 +73,7 @@ func TestAReopenedFolderGoesOn(t *testing.T) {
 func TestAViewOfAnotherVersionIsBuiltAnew(t *testing.T) {
 	log, keys := filled(t, 20)
 	o := projections.Options{FS: vfs.NewMem(), Dir: "views"}
-	for _, name := range []string{"keys", "lists", "history", "roots", "claims", "agents"} {
+	for _, name := range []string{"keys", "all", "agent keys", "history", "roots", "claims", "agents"} {
 		session(t, o, log, func(v *running) {
 			if err := v.SetVersion(name, 0); err != nil {
 				t.Fatal(err)

@@ -12,7 +12,7 @@ type index struct {
 
 const removed = 1 << placeBits
 
-// reserve makes a table for n words and as many again as will make it grow.
+// reserve makes a table for n words that is 64 % full with them.
 func (x *index) reserve(n int) {
 	slots := make([]atomic.Uint64, max(1024, (n+1)*25/16))
 	if old := x.slots.Load(); old != nil {

@@ -16,7 +16,10 @@ const (
 	metaPrefix      = 'm' // positions, and versions of views
 	keyPrefix       = 'k' // key id → packed key
 	digestPrefix    = 'd' // digest → key id; with DiskIndex only
-	listPrefix      = 'l' // list, owner, newest first → nothing
+	allPrefix       = '*' // "", newest first → nothing
+	workspacePrefix = 'w' // workspace, newest first → nothing
+	orgPrefix       = 'o' // org, newest first → nothing
+	agentKeyPrefix  = 'b' // agent id, newest first → nothing
 	historyPrefix   = 'h' // key id, sequence → nothing
 	claimPrefix     = 'c' // kind, hash → claim
 	agentPrefix     = 'a' // owner, id → agent
@@ -59,7 +62,10 @@ func (c *change) created() bool { return c.key && c.before.Sequence == 0 }
 func (v *Views) layout() []view {
 	views := []view{
 		v.keyView(),
-		v.listView(),
+		v.allView(),
+		v.workspaceView(),
+		v.orgView(),
+		v.agentKeyView(),
 		v.historyView(),
 		v.rootView(),
 		v.claimView(),

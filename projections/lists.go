@@ -10,48 +10,48 @@ import (
 	"keyledger/ledger"
 )
 
-// Lists of keys: of an owner, or all.
-const (
-	allList       = '*'
-	workspaceList = 'w'
-	orgList       = 'o'
-	agentList     = 'a'
-)
-
 // maxExamined is how many entries one page looks at: a filter that lets few keys through gives short pages, not slow
 // ones.
 const maxExamined = 20_000
 
-// listView holds the order of the lists: an entry for each list that a key is in, and nothing of the key but its id.
-// Owner and creation time of a key never change, so its entries are written once.
-func (v *Views) listView() view {
-	return view{name: "lists", version: 1, prefixes: string(listPrefix), apply: applyLists}
+// Views of the order of keys: each has an entry for every key in the list of its owner, with nothing of the key but its
+// place in the list and its id. Owner and creation time of a key never change, so an entry is written once.
+
+// allView is the list of all keys.
+func (v *Views) allView() view {
+	return listView("all", allPrefix, func(*ledger.Owner) (string, bool) { return "", true })
 }
 
-func applyLists(b *pebble.Batch, c *change) error {
-	if !c.created() {
-		return nil
-	}
-	o := &c.after.Owner
-	place := ledger.Cursor{CreatedAt: c.after.CreatedAt, ID: c.after.ID}
-	for _, list := range [...]struct {
-		kind  byte
-		owner string
-	}{{allList, ""}, {workspaceList, o.Workspace}, {orgList, o.Org}, {agentList, o.AgentID}} {
-		if list.owner == "" && list.kind != allList {
-			continue
+// workspaceView has a list for each workspace.
+func (v *Views) workspaceView() view {
+	return listView("workspaces", workspacePrefix, func(o *ledger.Owner) (string, bool) { return o.Workspace, o.Workspace != "" })
+}
+
+// orgView has a list for each org id, whatever its workspace.
+func (v *Views) orgView() view {
+	return listView("orgs", orgPrefix, func(o *ledger.Owner) (string, bool) { return o.Org, o.Org != "" })
+}
+
+// agentKeyView has a list for each agent id, whatever its workspace and org.
+func (v *Views) agentKeyView() view {
+	return listView("agent keys", agentKeyPrefix, func(o *ledger.Owner) (string, bool) { return o.AgentID, o.AgentID != "" })
+}
+
+func listView(name string, prefix byte, owner func(*ledger.Owner) (id string, ok bool)) view {
+	apply := func(b *pebble.Batch, c *change) error {
+		id, ok := owner(&c.after.Owner)
+		if !c.created() || !ok {
+			return nil
 		}
-		c.scratch = appendPlace(appendList(c.scratch[:0], list.kind, list.owner), place)
-		if err := b.Set(c.scratch, nil, nil); err != nil {
-			return err
-		}
+		c.scratch = appendPlace(appendList(c.scratch[:0], prefix, id), ledger.Cursor{CreatedAt: c.after.CreatedAt, ID: c.after.ID})
+		return b.Set(c.scratch, nil, nil)
 	}
-	return nil
+	return view{name: name, version: 1, prefixes: string(prefix), apply: apply}
 }
 
 // appendList appends what the entries of a list begin with.
-func appendList(dst []byte, kind byte, owner string) []byte {
-	return appendTexts(append(dst, listPrefix, kind), owner)
+func appendList(dst []byte, prefix byte, owner string) []byte {
+	return appendTexts(append(dst, prefix), owner)
 }
 
 // appendPlace appends the place of a key in a list, in the order of ledger.Cursor: the microseconds since 1970 of its
@@ -137,11 +137,11 @@ func listOf(q *ledger.Query) []byte {
 	buf := make([]byte, 0, 256)
 	switch {
 	case q.Agent != "":
-		return appendList(buf, agentList, q.Agent)
+		return appendList(buf, agentKeyPrefix, q.Agent)
 	case q.Org != "":
-		return appendList(buf, orgList, q.Org)
+		return appendList(buf, orgPrefix, q.Org)
 	case q.Workspace != "":
-		return appendList(buf, workspaceList, q.Workspace)
+		return appendList(buf, workspacePrefix, q.Workspace)
 	}
-	return appendList(buf, allList, "")
+	return appendList(buf, allPrefix, "")
 }

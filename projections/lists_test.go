@@ -59,7 +59,7 @@ func TestAFilteredPageIsBounded(t *testing.T) {
 	const n = projections.MaxExamined + 100
 	log := newBulk(t, n)
 	v := open(t, projections.Options{FS: vfs.NewMem()})
-	log.build(t, v)
+	build(t, v, log)
 	q := ledger.Query{NamePrefix: "deploy key 1234", Limit: 50} // the oldest keys, so the last ones
 	page, err := v.Keys(t.Context(), &q)
 	if err != nil || len(page.Keys) != 11 && len(page.Keys) != 0 || page.Next == (ledger.Cursor{}) {

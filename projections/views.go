@@ -54,6 +54,7 @@ type Views struct {
 	metrics *metrics
 
 	writing sync.Mutex           // held by whoever changes Pebble and the table
+	parts   []*pebble.Batch      // what each view adds to the current batch
 	pending map[uuid.UUID][]byte // packed keys of the current batch that only Pebble is going to have
 	packed  []byte
 	strays  int   // uses of keys that are not there yet
@@ -97,6 +98,12 @@ func Open(o Options) (*Views, error) {
 	v.metrics = newMetrics(v)
 	if err := v.openPebble(); err != nil {
 		return nil, err
+	}
+	for range v.views {
+		v.parts = append(v.parts, v.db.NewBatch())
+	}
+	for range v.views {
+		v.parts = append(v.parts, v.db.NewBatch())
 	}
 	if err := v.load(); err != nil {
 		return nil, errors.Join(err, v.closePebble())

@@ -25,13 +25,12 @@ func arrows() map[string][]string {
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":                       {"handlers", "client", "cmd/keyledger"},
-		"testing":                        {"ledger/ledgertest"},
-		"github.com/cockroachdb":         {"projections"},
-		"github.com/gorilla":             {"handlers", "cmd/keyledger"},
-		"github.com/nats-io":             {"ledger/jetstream", "cmd/keyledger"},
-		"github.com/spf13":               {"cmd/keyledger"},
-		"github.com/vmihailenco/msgpack": {"events"},
+		"net/http":               {"handlers", "client", "cmd/keyledger"},
+		"testing":                {"ledger/ledgertest"},
+		"github.com/cockroachdb": {"projections"},
+		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
+		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},
+		"github.com/spf13":       {"cmd/keyledger"},
 	}
 }
 

@@ -18,18 +18,35 @@ import (
 	"keyledger/ledger/jetstream"
 )
 
-// BenchmarkAppend measures durable appends by a number of concurrent callers, and in the same run plain acknowledged
-// publishes of as many publishers to a like stream of the same server: ratio is the one divided by the other.
+// BenchmarkAppend measures durable appends by a number of concurrent callers on an embedded server: see benchmarkAppend.
 func BenchmarkAppend(b *testing.B) {
 	l, nc := openConn(b, b.TempDir(), jetstream.Options{})
+	benchmarkAppend(b, l, nc, 1)
+}
+
+// BenchmarkClusterAppend is BenchmarkAppend on three servers in this process.
+func BenchmarkClusterAppend(b *testing.B) {
+	url := cluster(b)[0].ClientURL()
+	nc, err := jetstream.Connect(b.Context(), jetstream.ConnectOptions{URL: url})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(nc.Close)
+	benchmarkAppend(b, openURL(b, url, jetstream.Options{Replicas: 3}), nc, 3)
+}
+
+// benchmarkAppend measures appends, and in the same run plain acknowledged publishes of as many publishers to a like
+// stream of the same server: ratio is the one divided by the other.
+func benchmarkAppend(b *testing.B, l *jetstream.Log, nc *nats.Conn, replicas int) {
 	js, err := nc.JetStream()
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := js.AddStream(&nats.StreamConfig{Name: "RAW", Subjects: []string{"raw.>"}, Discard: nats.DiscardNew}); err != nil {
+	raw := &nats.StreamConfig{Name: "RAW", Subjects: []string{"raw.>"}, Discard: nats.DiscardNew, Replicas: replicas}
+	if _, err := js.AddStream(raw); err != nil {
 		b.Fatal(err)
 	}
-	for _, callers := range []int{1, 4, 8, 12, 16, 24, 32, 64, 128, 256} {
+	for _, callers := range []int{1, 8, 12, 16, 24, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			n := max(b.N, 20*callers)
 			raw, _ := measure(b, callers, n, func() error {

@@ -18,7 +18,7 @@ import (
 )
 
 // cluster starts three nats-servers that sync every write, and gives them when they have a leader.
-func cluster(t *testing.T) []*server.Server {
+func cluster(t testing.TB) []*server.Server {
 	t.Helper()
 	routes, ports := freePorts(t, 3)
 	servers := make([]*server.Server, len(ports))
@@ -51,7 +51,7 @@ func cluster(t *testing.T) []*server.Server {
 }
 
 // freePorts gives n distinct ports of this machine, and the routes to them.
-func freePorts(t *testing.T, n int) (routes []*url.URL, ports []int) {
+func freePorts(t testing.TB, n int) (routes []*url.URL, ports []int) {
 	t.Helper()
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -76,7 +76,7 @@ func until(t testing.TB, what string, condition func() bool) {
 }
 
 // openURL opens a log on external servers.
-func openURL(t *testing.T, url string, o jetstream.Options) *jetstream.Log {
+func openURL(t testing.TB, url string, o jetstream.Options) *jetstream.Log {
 	t.Helper()
 	nc, err := jetstream.Connect(t.Context(), jetstream.ConnectOptions{URL: url})
 	if err != nil {

@@ -51,7 +51,7 @@ type flight struct {
 func newCommitter(l *Log) (*committer, error) {
 	c := &committer{
 		log:     l,
-		answers: make(chan *nats.Msg, 4*enough),
+		answers: make(chan *nats.Msg, 2*maxEntries), // more than there are flights: none is dropped
 		inbox:   l.nc.NewInbox() + ".",
 		flights: make(map[uint64]*flight),
 	}
@@ -235,7 +235,7 @@ func (c *committer) next() {
 
 // stored answers commits that were stored one after the other from the sequence first on.
 func (c *committer) stored(first uint64, commits ...*commit) {
-	c.log.taps.push(first, commits)
+	c.log.taps.push(span{first, commits})
 	last := first - 1
 	for _, x := range commits {
 		last += uint64(len(x.entries))

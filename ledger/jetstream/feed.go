@@ -88,12 +88,12 @@ func (f *feed) close() {
 // a heartbeat says that there is nothing.
 type burst struct {
 	messages []*nats.Msg
-	local    []stored
+	local    []span
 }
 
 // next waits for the next burst. A burst of messages holds all that are ready, up to a bound. It is errFeedLost when
 // nothing was heard from the stream, or when the consumer has gone. The burst is valid until the next call.
-func (f *feed) next(ctx context.Context, tap <-chan stored) (*burst, error) {
+func (f *feed) next(ctx context.Context, tap <-chan span) (*burst, error) {
 	b := &f.burst
 	b.messages, b.local = b.messages[:0], b.local[:0]
 	if err := f.ask(); err != nil {
@@ -123,7 +123,7 @@ func (f *feed) next(ctx context.Context, tap <-chan stored) (*burst, error) {
 }
 
 // drain adds what is ready to the burst.
-func (f *feed) drain(tap <-chan stored) error {
+func (f *feed) drain(tap <-chan span) error {
 	for len(f.burst.messages) < feedBurst && len(f.burst.local) < cap(tap) {
 		select {
 		case m := <-f.in:

@@ -1,9 +1,11 @@
 package jetstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,11 +46,12 @@ func (l *Log) follow(ctx context.Context, feed func(context.Context) error) erro
 // tail is one reader of the ledger.
 type tail struct {
 	log    *Log
-	tap    chan stored
+	tap    chan span
 	next   uint64 // sequence of the next message to hand over
 	end    uint64 // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
+	ahead  []span // what this process stored beyond a message that is still to come from the stream
 }
 
 // follow hands over messages from one feed until it ends.
@@ -72,9 +75,7 @@ func (t *tail) follow(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, s := range b.local {
-			t.takeLocal(s)
-		}
+		t.takeLocal(b.local)
 		idle := len(b.messages)+len(b.local) == 0
 		if len(t.batch) == 0 && !idle {
 			continue // nothing new: all of it was handed over before
@@ -107,8 +108,26 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 	return nil
 }
 
-// takeLocal adds what this process stored to the batch as far as it follows what is in it.
-func (t *tail) takeLocal(s stored) {
+// takeLocal adds what this process stored to the batch as far as it follows what is in it, and keeps the rest for when
+// the stream has sent what lies between.
+func (t *tail) takeLocal(spans []span) {
+	if len(spans)+len(t.ahead) == 0 {
+		return
+	}
+	spans = append(t.ahead, spans...)
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
+	t.ahead = spans[:0]
+	for _, s := range spans {
+		if s.first <= t.next+uint64(len(t.batch)) {
+			t.takeSpan(s)
+		} else if len(t.ahead) < cap(t.tap) {
+			t.ahead = append(t.ahead, s)
+		}
+	}
+}
+
+// takeSpan adds the messages of a span that come next.
+func (t *tail) takeSpan(s span) {
 	sequence := s.first
 	for _, c := range s.commits {
 		for i := range c.entries {

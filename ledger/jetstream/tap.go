@@ -2,8 +2,8 @@ package jetstream
 
 import "sync"
 
-// stored is what this process has just stored: commits one after the other from the sequence first on.
-type stored struct {
+// span is what this process has just stored: commits one after the other from the sequence first on.
+type span struct {
 	first   uint64
 	commits []*commit
 }
@@ -12,35 +12,35 @@ type stored struct {
 // that is not emptied in time misses some: its tail gets them from the stream.
 type taps struct {
 	mu  sync.Mutex
-	all map[chan stored]struct{}
+	all map[chan span]struct{}
 }
 
 // open gives a new tap.
-func (t *taps) open() chan stored {
-	c := make(chan stored, 64)
+func (t *taps) open() chan span {
+	c := make(chan span, 64)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.all == nil {
-		t.all = make(map[chan stored]struct{})
+		t.all = make(map[chan span]struct{})
 	}
 	t.all[c] = struct{}{}
 	return c
 }
 
 // close ends a tap.
-func (t *taps) close(c chan stored) {
+func (t *taps) close(c chan span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.all, c)
 }
 
-// push hands commits to every tap.
-func (t *taps) push(first uint64, commits []*commit) {
+// push hands a span to every tap.
+func (t *taps) push(s span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := range t.all {
 		select {
-		case c <- stored{first, commits}:
+		case c <- s:
 		default:
 		}
 	}

@@ -43,7 +43,7 @@ func Connect(ctx context.Context, o ConnectOptions) (*nats.Conn, error) {
 
 // connect connects and waits for the connection. Once made, it is kept for ever.
 func connect(ctx context.Context, url string, options ...nats.Option) (*nats.Conn, error) {
-	connected := make(chan struct{}, 1)
+	connected, refused := make(chan struct{}, 1), make(chan struct{})
 	options = append(options,
 		nats.Name("keyledger"),
 		nats.RetryOnFailedConnect(true),
@@ -52,23 +52,18 @@ func connect(ctx context.Context, url string, options ...nats.Option) (*nats.Con
 		nats.ReconnectBufSize(-1), // what cannot be sent now fails now
 		nats.PingInterval(5*time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.ConnectHandler(func(*nats.Conn) {
-			select {
-			case connected <- struct{}{}:
-			default:
-			}
-		}),
+		nats.ConnectHandler(func(*nats.Conn) { connected <- struct{}{} }), // called once
+		nats.ClosedHandler(func(*nats.Conn) { close(refused) }),
 	)
 	nc, err := nats.Connect(url, options...)
 	if err != nil {
 		return nil, fmt.Errorf("jetstream: connect: %w", err)
 	}
-	if nc.IsConnected() {
-		return nc, nil
-	}
 	select {
 	case <-connected:
 		return nc, nil
+	case <-refused:
+		return nil, fmt.Errorf("jetstream: connect: %w", errors.Join(errors.New("the server refuses us"), nc.LastError()))
 	case <-ctx.Done():
 		err := errors.Join(ctx.Err(), nc.LastError())
 		nc.Close()

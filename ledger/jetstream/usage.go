@@ -24,6 +24,15 @@ func (l *Log) AppendUsage(ctx context.Context, data []byte) error {
 	return nil
 }
 
+// LastUsage implements ledger.UsageLog.
+func (l *Log) LastUsage(ctx context.Context) (uint64, error) {
+	stream, err := l.js.Stream(ctx, UsageStream)
+	if err != nil {
+		return 0, requestError(ctx, err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
+}
+
 // TailUsage implements ledger.UsageLog. It goes on by itself when the connection or the consumer is lost.
 func (l *Log) TailUsage(ctx context.Context, from uint64, handle func(sequence uint64, data []byte) error) error {
 	next := max(from, 1)

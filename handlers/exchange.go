@@ -36,7 +36,8 @@ type Exchange struct {
 	origin    events.Origin
 	presented bool // a token was presented, good or not
 	started   time.Time
-	input     []byte // the body of the request, once it is read
+	room      []ledger.Key // for a page of keys
+	input     []byte       // the body of the request, once it is read
 	inputRead bool
 
 	sequence   uint64    // for the Keyledger-Sequence header; 0: none
@@ -129,9 +130,13 @@ const keepAtMost = 256 << 10
 
 // end lets go of everything that belongs to the request.
 func (x *Exchange) end() {
-	*x = Exchange{Body: x.Body[:0], input: x.input[:0]}
+	clear(x.room) // its strings pin buffers of the views
+	*x = Exchange{Body: x.Body[:0], input: x.input[:0], room: x.room}
 	if cap(x.Body) > keepAtMost {
 		x.Body = nil
+	}
+	if cap(x.room) > 128 {
+		x.room = nil
 	}
 }
 

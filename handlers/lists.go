@@ -42,10 +42,12 @@ func (a *api) list(x *Exchange, owner string) error {
 		return err
 	}
 	q.Now = a.now()
+	q.Room = &x.room
 	page, err := a.service.Keys(x.Context(), &x.Principal, &q)
 	if err != nil {
 		return err
 	}
+	x.room = page.Keys
 	b := append(x.Body, `{"data":[`...)
 	for i := range page.Keys {
 		if i > 0 {

@@ -21,6 +21,7 @@ type Query struct {
 	Now                   time.Time
 	Limit                 int // 1 to 1000
 	After                 Cursor
+	Room                  *[]Key // may hold the page: its length does not count; nil: none
 }
 
 // Cursor is a place in a list: just after the key with this creation time and id. The zero Cursor is the start.

@@ -89,7 +89,12 @@ func (v *Views) Keys(ctx context.Context, q *ledger.Query) (page ledger.Page, er
 	}
 	defer closeIterator(it, &err)
 	limit := max(q.Limit, 1)
-	page.Keys = make([]ledger.Key, 0, min(limit+1, 64))
+	if q.Room != nil {
+		page.Keys = (*q.Room)[:0]
+	}
+	if cap(page.Keys) == 0 {
+		page.Keys = make([]ledger.Key, 0, min(limit+1, 64))
+	}
 	var last ledger.Cursor // the place looked at before
 	examined := 0
 	for startAfter(it, list, q.After); it.Valid(); it.Next() {

@@ -65,6 +65,9 @@ type UsageLog interface {
 
 	// TailUsage is Tail for usage batches. Gaps are allowed: old batches may have aged out.
 	TailUsage(ctx context.Context, from uint64, handle func(sequence uint64, data []byte) error) error
+
+	// LastUsage returns the sequence of the last stored batch, 0 when there is none.
+	LastUsage(ctx context.Context) (uint64, error)
 }
 
 // Memo keeps small values for a day under a name, first writer wins: it carries the answers of idempotent requests.

@@ -29,6 +29,7 @@ type burst struct{ events []events.Event }
 // know (*events.UnknownError, nothing is skipped), and when the views cannot be written.
 func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
 	v.waiters.start()
+	v.useWaiters.start()
 	err := v.run(ctx, log, uses)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = nil
@@ -38,6 +39,7 @@ func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 		stopped = fmt.Errorf("%w: %w", errStopped, err)
 	}
 	v.waiters.stop(stopped)
+	v.useWaiters.stop(stopped)
 	return err
 }
 
@@ -61,7 +63,7 @@ func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 	})
 	g.Go(func() error { return v.write(last, bursts, used) })
 	if uses != nil {
-		g.Go(func() error { return uses.TailUsage(ctx, v.uses+1, v.applyUses) })
+		g.Go(func() error { return uses.TailUsage(ctx, v.uses.Load()+1, v.applyUses) })
 	}
 	g.Go(func() error { return v.flush(ctx) })
 	ended := make(chan error, 1)
@@ -113,8 +115,9 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 			b.events = append(b.events, e)
 			next++
 		}
-		v.heard.Store(v.options.Now().UnixNano())
-		v.known.Store(next - 1 + batch.Pending)
+		known := next - 1 + batch.Pending
+		v.known.Store(known)
+		v.heard.hear(v.options.Now(), known, v.Position())
 		if len(b.events) == 0 {
 			return err
 		}
@@ -183,6 +186,7 @@ func (v *Views) commit(bursts []*burst) error {
 		return v.failed
 	}
 	v.waiters.release(v.Position())
+	v.heard.reach(v.Position())
 	if v.table != nil {
 		return v.table.compact()
 	}

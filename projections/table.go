@@ -235,6 +235,15 @@ func (t *table) insert(x *index, want []byte, place uint64) {
 	t.account()
 }
 
+// use tells when and how often a key was used, and whether the key is there.
+func (t *table) use(id uuid.UUID) (u ledger.Use, ok bool) {
+	_, r, ok := t.find(&t.ids, id[:])
+	if ok {
+		u = r.use()
+	}
+	return u, ok
+}
+
 // setUse stores when and how often a key was used, and tells whether the key is there.
 func (t *table) setUse(id uuid.UUID, use ledger.Use) bool {
 	_, r, ok := t.find(&t.ids, id[:])
@@ -265,7 +274,7 @@ func (t *table) append(b []byte) (place uint64, err error) {
 // grow begins a new chunk. One that is larger than usual holds one record alone.
 func (t *table) grow(size int) error {
 	chunks := *t.chunks.Load()
-	if (len(chunks)+1)*perChunk > maxPlaces {
+	if uint64(len(chunks)+1)*perChunk > maxPlaces {
 		return errTableFull
 	}
 	c := &chunk{number: len(chunks), bytes: make([]byte, max(size, chunkSize))}
@@ -303,13 +312,29 @@ func (t *table) unpackSize(r record, k *ledger.Key) int {
 
 func (t *table) chunk(place uint64) *chunk { return (*t.chunks.Load())[place/perChunk].Load() }
 
-// compact empties the chunk with the most dead bytes if a quarter of all is dead. It takes about a millisecond, so
-// that the writer can call it between two bursts.
+// compact empties the chunks with the most dead bytes while a quarter of all is dead. The writer calls it after every
+// burst, so that it has as little to do as the burst left behind.
 func (t *table) compact() error {
-	if dead := t.total - t.live; dead < 8*chunkSize || dead < t.total/4 {
-		return nil
+	for {
+		dead := t.total - t.live
+		if dead < 8*chunkSize || dead < t.total/4 {
+			return nil
+		}
+		c := t.worst()
+		if c == nil {
+			return nil
+		}
+		if err := t.evacuate(c); err != nil {
+			return err
+		}
+		(*t.chunks.Load())[c.number].Store(nil)
+		t.total -= len(c.bytes)
+		t.account()
 	}
-	var worst *chunk
+}
+
+// worst is the chunk with the most dead bytes, the tail aside.
+func (t *table) worst() (worst *chunk) {
 	chunks := *t.chunks.Load()
 	for i := range chunks {
 		c := chunks[i].Load()
@@ -317,13 +342,7 @@ func (t *table) compact() error {
 			worst = c
 		}
 	}
-	if err := t.evacuate(worst); err != nil {
-		return err
-	}
-	chunks[worst.number].Store(nil)
-	t.total -= len(worst.bytes)
-	t.account()
-	return nil
+	return worst
 }
 
 // evacuate moves the live records of a chunk to the tail.

@@ -48,11 +48,20 @@ func (v *Views) use(key uuid.UUID) (u ledger.LastUse, err error) {
 	return u, err
 }
 
+// WaitForUses returns when the uses are in the views up to a sequence in the log of uses, when ctx ends, or with the error
+// that Run ended with.
+func (v *Views) WaitForUses(ctx context.Context, sequence uint64) error {
+	if v.uses.Load() >= sequence {
+		return nil
+	}
+	return v.useWaiters.wait(ctx, sequence, &v.uses)
+}
+
 // applyUses adds a batch of the log of uses to the view and the table. A batch that was applied before is ignored.
 func (v *Views) applyUses(sequence uint64, data []byte) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if sequence <= v.uses {
+	if sequence <= v.uses.Load() {
 		return nil
 	}
 	b := v.db.NewBatch()
@@ -66,13 +75,14 @@ func (v *Views) applyUses(sequence uint64, data []byte) error {
 	if err := errors.Join(b.Set([]byte(usagePositionKey), position, nil), b.Commit(pebble.NoSync)); err != nil {
 		return fmt.Errorf("projections: usage batch %d: %w", sequence, err)
 	}
-	v.uses = sequence
 	v.dirty.Store(true)
+	v.uses.Store(sequence)
+	v.useWaiters.release(sequence)
 	return nil
 }
 
 func (v *Views) addUse(b *pebble.Batch, seen *events.Use) error {
-	u, err := v.use(seen.KeyID)
+	u, err := v.useBefore(seen)
 	if err != nil {
 		return err
 	}
@@ -85,6 +95,16 @@ func (v *Views) addUse(b *pebble.Batch, seen *events.Use) error {
 		v.strays++
 	}
 	return b.Set(useKey(seen.KeyID), packUse(nil, &u), nil)
+}
+
+// useBefore is the use of a key so far. Where the table knows it, Pebble is asked only for an origin that stays.
+func (v *Views) useBefore(seen *events.Use) (ledger.LastUse, error) {
+	if v.table != nil {
+		if u, ok := v.table.use(seen.KeyID); ok && !seen.Last.Before(u.LastAt) {
+			return ledger.LastUse{Use: u}, nil
+		}
+	}
+	return v.use(seen.KeyID)
 }
 
 // adopt gives a new key its use, should it have been used before its creation was seen here: the two logs are followed

@@ -63,9 +63,12 @@ type Views struct {
 	keys     atomic.Int64
 	position atomic.Uint64
 	known    atomic.Uint64 // the last sequence that the log is known to have
-	heard    atomic.Int64  // nanoseconds since 1970
-	uses     uint64        // position in the log of uses
+	heard    heard
 	waiters  waiters
+
+	uses       atomic.Uint64 // position in the log of uses
+	useWaiters waiters
+
 	broken   chan error  // what Pebble could not do in the background
 	building atomic.Bool // Run has not yet reached what the log had when it began
 	diskFull atomic.Bool
@@ -102,9 +105,6 @@ func Open(o Options) (*Views, error) {
 	for range v.views {
 		v.parts = append(v.parts, v.db.NewBatch())
 	}
-	for range v.views {
-		v.parts = append(v.parts, v.db.NewBatch())
-	}
 	if err := v.load(); err != nil {
 		return nil, errors.Join(err, v.closePebble())
 	}
@@ -123,7 +123,8 @@ func (v *Views) load() error {
 	if err != nil {
 		return v.openError(err)
 	}
-	if v.uses, err = v.number(usagePositionKey); err != nil {
+	uses, err := v.number(usagePositionKey)
+	if err != nil {
 		return v.openError(err)
 	}
 	if err := v.loadTable(); err != nil {
@@ -131,12 +132,14 @@ func (v *Views) load() error {
 	}
 	v.position.Store(position)
 	v.known.Store(position)
+	v.uses.Store(uses)
 	return nil
 }
 
 // Close writes what is not yet on disk and closes the files. Run must have returned, and nothing may be asked any more.
 func (v *Views) Close() error {
 	v.waiters.stop(errClosed)
+	v.useWaiters.stop(errClosed)
 	v.metrics.unregister(v.options.Metrics)
 	if v.diskFull.Load() { // to flush would be to wait
 		return fmt.Errorf("projections: close: %w", errDiskFull)
@@ -159,14 +162,6 @@ func (v *Views) Position() uint64 { return v.position.Load() }
 func (v *Views) Lag() uint64 {
 	known, position := v.known.Load(), v.position.Load()
 	return max(known, position) - position
-}
-
-// Heard is when the log was last heard, zero when it never was.
-func (v *Views) Heard() time.Time {
-	if at := v.heard.Load(); at != 0 {
-		return time.Unix(0, at).UTC()
-	}
-	return time.Time{}
 }
 
 // WaitFor returns when Position has reached sequence, when ctx ends, or with the error that Run ended with.

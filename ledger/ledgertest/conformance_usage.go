@@ -22,7 +22,9 @@ func UsageConformance(t *testing.T, open func(t *testing.T) ledger.UsageLog) {
 				}
 			}
 		}
+		expectLastUsage(ctx, t, log, 0)
 		store(1, 10)
+		expectLastUsage(ctx, t, log, 10)
 		for _, from := range []uint64{0, 1, 4, 10} {
 			next := max(from, 1)
 			err := log.TailUsage(ctx, from, func(sequence uint64, data []byte) error {
@@ -69,4 +71,11 @@ func UsageConformance(t *testing.T, open func(t *testing.T) ledger.UsageLog) {
 			t.Fatal("an append with an ended context went well")
 		}
 	})
+}
+
+func expectLastUsage(ctx context.Context, t *testing.T, log ledger.UsageLog, want uint64) {
+	t.Helper()
+	if last, err := log.LastUsage(ctx); err != nil || last != want {
+		t.Errorf("the last batch is %d, %v, want %d", last, err, want)
+	}
 }

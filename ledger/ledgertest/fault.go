@@ -19,6 +19,7 @@ const (
 	OpLast        Op = "last"
 	OpAppendUsage Op = "append usage"
 	OpTailUsage   Op = "tail usage"
+	OpLastUsage   Op = "last usage"
 	OpClaim       Op = "claim"
 	OpReplace     Op = "replace"
 	OpRemove      Op = "remove"

@@ -14,6 +14,15 @@ func (l *Log) AppendUsage(ctx context.Context, data []byte) error {
 	})
 }
 
+// LastUsage implements ledger.UsageLog.
+func (l *Log) LastUsage(ctx context.Context) (last uint64, err error) {
+	err = l.call(ctx, OpLastUsage, func() error {
+		last = uint64(len(l.usage))
+		return nil
+	})
+	return last, err
+}
+
 // TailUsage implements ledger.UsageLog.
 func (l *Log) TailUsage(ctx context.Context, from uint64, handle func(sequence uint64, data []byte) error) error {
 	for next := max(from, 1); ; {

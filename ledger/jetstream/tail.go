@@ -51,6 +51,7 @@ type tail struct {
 	end    uint64 // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
+	open   bool   // the last message in batch is within an atomic batch, of which more follows
 	ahead  []span // what this process stored beyond a message that is still to come from the stream
 }
 
@@ -64,12 +65,12 @@ func (t *tail) follow(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", errFeedLost, err)
 	}
 	defer f.close()
+	t.batch, t.open = t.batch[:0], false
 	for {
 		b, err := f.next(ctx, t.tap)
 		if err != nil {
 			return err
 		}
-		t.batch = t.batch[:0]
 		for _, m := range b.messages {
 			if err := t.take(ctx, f, m); err != nil {
 				return err
@@ -77,8 +78,8 @@ func (t *tail) follow(ctx context.Context) error {
 		}
 		t.takeLocal(b.local)
 		idle := len(b.messages)+len(b.local) == 0
-		if len(t.batch) == 0 && !idle {
-			continue // nothing new: all of it was handed over before
+		if !idle && (len(t.batch) == 0 || t.open && len(t.batch) < feedBurst) {
+			continue // all of it was handed over before, or the rest of an atomic batch follows at once
 		}
 		if err := t.deliver(); err != nil {
 			return err
@@ -105,6 +106,7 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 		return err
 	}
 	t.batch = append(t.batch, e)
+	t.open = len(m.Header[headerBatchID]) > 0 && len(m.Header[headerBatchCommit]) == 0
 	return nil
 }
 
@@ -135,6 +137,7 @@ func (t *tail) takeSpan(s span) {
 				m := c.entries[i].Message
 				m.Sequence = sequence
 				t.batch = append(t.batch, m)
+				t.open = false
 			}
 			t.end = max(t.end, sequence)
 			sequence++
@@ -148,7 +151,7 @@ func (t *tail) deliver() error {
 	if err := t.handle(ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}); err != nil {
 		return err
 	}
-	t.next = last + 1
+	t.next, t.batch, t.open = last+1, t.batch[:0], false
 	return nil
 }
 

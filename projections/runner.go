@@ -55,7 +55,7 @@ func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 			"ledger; if it is the right one, delete the folder to have its views built anew", last, v.options.Dir, position)
 	}
 	v.known.Store(last)
-	v.heard.Store(v.options.Now().UnixNano()) // it has just answered
+	v.heard.hear(v.options.Now(), last, v.Position()) // it has just answered
 	g, ctx := errgroup.WithContext(ctx)
 	bursts, used := make(chan *burst, 4), make(chan *burst, 8)
 	g.Go(func() error {

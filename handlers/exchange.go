@@ -43,6 +43,7 @@ type Exchange struct {
 	sequence   uint64    // for the Keyledger-Sequence header; 0: none
 	ifSequence uint64    // from If-Match; 0: none
 	entropy    io.Reader // of an idempotent command; nil: random
+	drawn      time.Time // with entropy: when it was first drawn
 
 	// For the access line.
 	keyID   uuid.UUID // that the request is about
@@ -70,6 +71,7 @@ func (x *Exchange) Call() *ledger.Call {
 		Origin:     x.origin,
 		IfSequence: x.ifSequence,
 		Entropy:    x.entropy,
+		Drawn:      x.drawn,
 	}
 }
 

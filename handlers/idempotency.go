@@ -43,6 +43,7 @@ type idempotency struct {
 // claim is what is stored, as msgpack. All of it is in the clear but Answer, which is sealed.
 type claim struct {
 	Since   time.Time `msgpack:"since"`   // the runner began; the zero time when it gave up
+	Drawn   time.Time `msgpack:"drawn"`   // the first runner began: the time in the ids it drew
 	Salt    []byte    `msgpack:"salt"`    // of everything that is derived for this request
 	Request []byte    `msgpack:"request"` // MAC of what was asked
 	Answer  []byte    `msgpack:"answer"`  // sealed; empty while the command runs
@@ -71,8 +72,10 @@ func (i *idempotency) run(x *Exchange, values []string) error {
 	r := x.Request
 	one := &attempt{idempotency: i, x: x, key: key, principal: x.Principal.KeyID.String()}
 	one.name = base64.RawURLEncoding.EncodeToString(mac(i.keys.name, one.principal, key))
+	now := i.now().UTC()
 	one.mine = claim{
-		Since:   i.now().UTC(),
+		Since:   now,
+		Drawn:   now,
 		Salt:    make([]byte, 32),
 		Request: mac(i.keys.input, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("If-Match"), string(body)),
 	}
@@ -126,7 +129,7 @@ func (r *attempt) start() error {
 	case r.mine.Since.Sub(earlier.Since) < claimAge:
 		return running()
 	}
-	return r.takeOver(earlier.Salt)
+	return r.takeOver(&earlier)
 }
 
 func unremembered(err error) error {
@@ -138,9 +141,9 @@ func running() error {
 		Detail: "the first request with this Idempotency-Key is still running"}
 }
 
-// takeOver makes the claim of a dead runner ours and runs its command again, with its salt.
-func (r *attempt) takeOver(salt []byte) error {
-	r.mine.Salt, r.again = salt, true
+// takeOver makes the claim of a dead runner ours and runs its command again, with its salt and time.
+func (r *attempt) takeOver(earlier *claim) error {
+	r.mine.Salt, r.mine.Drawn, r.again = earlier.Salt, earlier.Drawn, true
 	if err := r.store(r.x.Context()); errors.Is(err, ledger.ErrConflict) {
 		return running()
 	} else if err != nil {
@@ -168,7 +171,7 @@ func (r *attempt) command() error {
 	if err != nil {
 		return err
 	}
-	r.x.entropy = bytes.NewReader(entropy)
+	r.x.entropy, r.x.drawn = bytes.NewReader(entropy), r.mine.Drawn
 	err = r.x.route.Handle(r.x)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.x.Context()), settleTime)
 	defer cancel()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyledger/handlers"
 	"keyledger/ledger"
 	"keyledger/ledger/ledgertest"
@@ -67,6 +69,20 @@ func TestIdempotentRepeat(t *testing.T) {
 			isReplay(t, first, w.do(c.method, path, c.body, header))
 			isReplay(t, first, w.do(c.method, path, c.body, header))
 		})
+	}
+}
+
+// The id of a key says when it was made, with an Idempotency-Key as without one.
+func TestIdempotentCreateDrawsTimedID(t *testing.T) {
+	w := newWorld(t)
+	made := w.do("POST", "/v1/keys", `{"name":"once"}`, with("Idempotency-Key", "0198-once"))
+	id, err := uuid.Parse(made.field("id").(string))
+	if err != nil || id.Version() != 7 {
+		t.Fatalf("the id is %v, of version %d: %v", id, id.Version(), err)
+	}
+	seconds, _ := id.Time().UnixTime()
+	if at := time.Unix(seconds, 0); w.now().Sub(at).Abs() > time.Minute {
+		t.Errorf("the id is of %v, now is %v", at, w.now())
 	}
 }
 

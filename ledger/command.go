@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -46,19 +47,27 @@ func fact[T any, P interface {
 	return body, nil
 }
 
-// draw fills in ids: UUIDs of version 7, or of version 4 when the call has its own entropy, as that has no clock.
+// draw fills in ids: UUIDs of version 7.
 func (c *Call) draw(ids ...*uuid.UUID) (err error) {
 	for _, id := range ids {
 		if c.Entropy == nil {
 			*id, err = uuid.NewV7()
-		} else {
-			*id, err = uuid.NewRandomFromReader(c.Entropy)
+		} else if *id, err = uuid.NewRandomFromReader(c.Entropy); err == nil {
+			stamp(id, c.Drawn)
 		}
 		if err != nil {
 			return failed(fmt.Errorf("ledger: draw an id: %w", err))
 		}
 	}
 	return nil
+}
+
+// stamp makes a random UUID one of version 7 (RFC 9562, section 5.7) of a time.
+func stamp(id *uuid.UUID, at time.Time) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	copy(id[:6], ms[2:])
+	id[6] = 0x70 | id[6]&0x0f
 }
 
 // drawSecret draws the bits of a token to be minted, or checks the one that was brought.

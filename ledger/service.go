@@ -20,6 +20,8 @@ type Call struct {
 	// Entropy, when not nil, is where ids and secrets come from: the same bytes make the same command, so that its
 	// repetition after a lost answer is recognised and gives the first result. nil: crypto/rand.
 	Entropy io.Reader
+	// Drawn, with Entropy, is the time in the ids that come from it: a repeat states that of the first run.
+	Drawn time.Time
 }
 
 // Config is what a Service is made of.

@@ -42,7 +42,7 @@ func (c *cleanups) run(ctx context.Context) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", one.name, err))
 		}
-		c.log.Debug("stopping", "step", one.name, "took", time.Since(begin), "error", err)
+		c.log.Debug("stopped", "step", one.name, "took", time.Since(begin), "error", err)
 	}
 	return errors.Join(errs...)
 }

@@ -25,5 +25,5 @@ func (n *node) greet() {
 	}
 	fmt.Fprintf(&b, "\nCreate a key:\n\n  curl -H \"Authorization: Bearer $(cat %s)\" -H 'Content-Type: application/json' \\\n"+
 		"    -d '{\"name\": \"first\"}' %s/v1/keys\n\n", token, n.url)
-	_, _ = io.WriteString(n.stderr, b.String())
+	_, _ = io.WriteString(n.progress, b.String())
 }

@@ -2,46 +2,62 @@ package main
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// The memory of a node is one large, long-lived heap: the index of tokens and the broker's index of subjects. Letting
-// it double between collections, as Go does by default, would cost as much again for little speed.
-const gcPercent = 40
+// cgroupLimit holds the memory limit of the container that the process runs in, in bytes or "max" (cgroup v2).
+const cgroupLimit = "/sys/fs/cgroup/memory.max"
 
-// What counts as idle, and what is worth a collection, in bytes allocated.
-const (
-	idleInterval   = 10 * time.Second
-	idleAllocation = 16 << 20
-	worthReleasing = 64 << 20
-)
-
-// tuneMemory sets the pace of the garbage collector, unless the user did with GOGC or GOMEMLIMIT.
-func tuneMemory(env environment) {
-	if env["GOGC"] == "" && env["GOMEMLIMIT"] == "" {
-		debug.SetGCPercent(gcPercent)
+// limitMemory makes the garbage collector, and with it the caches of the broker, keep within nine tenths of the
+// container's memory, unless the user set GOMEMLIMIT. The pace of the collector is Go's own: at a million keys GOGC=40
+// takes 150 MB less at work and costs 13 % of the processor for it, against 4 %.
+func limitMemory(env environment) {
+	if env["GOMEMLIMIT"] != "" {
+		return
+	}
+	text, err := os.ReadFile(cgroupLimit)
+	if err != nil {
+		return // no container, or not one that says
+	}
+	if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+		debug.SetMemoryLimit(limit / 10 * 9)
 	}
 }
 
-// releaseMemory returns memory to the system at once and then, until ctx ends, whenever the process has become idle
-// after some work.
+// Every idleInterval it is looked whether the process has allocated less than idleAllocation bytes: then it is idle.
+const (
+	idleInterval   = 5 * time.Second
+	idleAllocation = 16 << 20
+)
+
+// releaseMemory returns memory to the system at once and then, until ctx ends, whenever the process has become idle:
+// else Go keeps as much as it took at work.
 func releaseMemory(ctx context.Context) {
 	debug.FreeOSMemory()
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
-	released := allocated()
-	for last := released; ; {
+	last, idle := allocated(), 0
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		now := allocated()
-		if now-last < idleAllocation && now-released > worthReleasing {
+		if now-last < idleAllocation {
+			idle++
+		} else {
+			idle = 0
+		}
+		switch idle {
+		case 1, 12, 60: // soon, and when the caches of the broker have let go: some after seconds, some after minutes
 			debug.FreeOSMemory()
-			released = now
+			now = allocated()
 		}
 		last = now
 	}

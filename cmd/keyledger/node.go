@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -19,9 +20,8 @@ import (
 // node is one running server: its parts in the order in which they come to life.
 type node struct {
 	config   *config
-	stderr   io.Writer
+	progress *progress // and standard error
 	log      *slog.Logger
-	progress *progress
 	undo     *cleanups
 	failed   chan error // what ended in the background, though it should not
 
@@ -41,12 +41,12 @@ type node struct {
 }
 
 func newNode(c *config, stderr io.Writer) *node {
-	log := newLogger(c, stderr)
+	bar := &progress{stderr: stderr} // the log has lines of its own for what takes long
+	log := newLogger(c, bar)
 	return &node{
 		config:   c,
-		stderr:   stderr,
+		progress: bar,
 		log:      log,
-		progress: &progress{stderr: stderr, log: log},
 		undo:     &cleanups{log: log},
 		failed:   make(chan error, 1),
 		metrics:  prometheus.NewRegistry(),
@@ -81,20 +81,25 @@ func (n *node) run(ctx context.Context) error {
 // start brings the parts to life. What each step has made is undone, in the opposite order, when the node stops or a
 // later step fails: requests are finished, then usage is flushed, then the views stop, then the stores are closed.
 func (n *node) start(ctx context.Context) error {
-	for _, step := range []func(context.Context) error{
-		n.takeFolder,
-		n.readSecret,
-		n.listen,
-		n.openStores,
-		n.newAPI,
-		n.follow,
-		n.catchUp,
-		n.makeRoot,
-		n.open,
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"data folder", n.takeFolder},
+		{"secret", n.readSecret},
+		{"port", n.listen},
+		{"stores", n.openStores},
+		{"api", n.newAPI},
+		{"followers", n.follow},
+		{"catching up", n.catchUp},
+		{"root key", n.makeRoot},
+		{"gate", n.open},
 	} {
-		if err := step(ctx); err != nil {
+		begin := time.Now()
+		if err := step.do(ctx); err != nil {
 			return err
 		}
+		n.log.Debug("started", "step", step.name, "took", time.Since(begin))
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 // progressLines is how often progress is logged where there is no terminal to draw a bar on.
 const progressLines = 5 * time.Second
 
-// progress shows how far something long is: as a bar on a terminal, else as log lines.
+// progress shows how far something long is: as a bar on a terminal, else as lines of log, unless that is nil. What else
+// goes to the terminal is written through it, so that it does not mix with the bar.
 type progress struct {
 	stderr io.Writer
 	log    *slog.Logger
@@ -29,9 +30,10 @@ type progress struct {
 func (p *progress) show(what string, done, total uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if terminal(p.stderr) {
+	switch {
+	case terminal(p.stderr):
 		p.draw(what, done, total)
-	} else {
+	case p.log != nil:
 		p.write(what, done, total)
 	}
 	p.what = what
@@ -51,10 +53,9 @@ func (p *progress) write(what string, done, total uint64) {
 
 func (p *progress) draw(what string, done, total uint64) {
 	if what != p.what {
-		p.bar = progressbar.NewOptions64(int64(total),
+		p.bar = progressbar.NewOptions64(1,
 			progressbar.OptionSetWriter(p.stderr),
 			progressbar.OptionSetDescription(what),
-			progressbar.OptionSetPredictTime(true),
 			progressbar.OptionShowCount(),
 			progressbar.OptionShowIts(),
 			progressbar.OptionSetWidth(30),
@@ -63,9 +64,18 @@ func (p *progress) draw(what string, done, total uint64) {
 	p.bar.ChangeMax64(int64(max(total, 1)))
 	_ = p.bar.Set64(int64(min(done, total))) // the bar is only for the eye
 	if done >= total {
-		_ = p.bar.Finish()
 		_, _ = io.WriteString(p.stderr, "\n")
 	}
+}
+
+// Write writes to standard error what is not the bar.
+func (p *progress) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.what != "" && terminal(p.stderr) {
+		_ = p.bar.Clear() // it comes back when it moves
+	}
+	return p.stderr.Write(line)
 }
 
 // terminal tells whether w is one.

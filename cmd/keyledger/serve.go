@@ -39,7 +39,7 @@ func newServeCommand(env environment) *cobra.Command {
 			if err := c.check(); err != nil {
 				return err
 			}
-			tuneMemory(env)
+			limitMemory(env)
 			n := newNode(c, cmd.ErrOrStderr())
 			for _, name := range env.unknown(cmd.Flags(), newKeysCommand(env).PersistentFlags()) {
 				n.log.Warn("an environment variable is unknown and has no effect", "name", name)
@@ -239,13 +239,39 @@ func (n *node) follow(context.Context) error {
 	return nil
 }
 
-// catchUp waits until the views hold what the ledger holds now.
+// catchUp waits until the views hold what the ledger and the log of uses hold now.
 func (n *node) catchUp(ctx context.Context) error {
 	last, err := n.events.Last(ctx)
 	if err != nil {
 		return err
 	}
-	return n.views.WaitFor(ctx, last)
+	lastUse, err := n.events.LastUsage(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.views.WaitFor(ctx, last); err != nil {
+		return err
+	}
+	if err := n.views.WaitForUses(ctx, lastUse); err != nil {
+		return err
+	}
+	return n.awaitWord(ctx)
+}
+
+// awaitWord waits until the views have heard from the ledger: before that, every token is refused as stale.
+func (n *node) awaitWord(ctx context.Context) error {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n.views.Heard().IsZero() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-n.failed:
+			return err
+		case <-tick.C:
+		}
+	}
+	return nil
 }
 
 // open opens the gate. What was only needed to get here goes back to the system.

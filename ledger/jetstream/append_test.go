@@ -24,7 +24,8 @@ import (
 // log, once, where it was said to be, and nothing else is.
 func TestCrowd(t *testing.T) {
 	const keys = 5000
-	l := open(t, t.TempDir(), jetstream.Options{Queue: 2 * keys})
+	registry := prometheus.NewRegistry()
+	l := open(t, t.TempDir(), jetstream.Options{Queue: 2 * keys, Registerer: registry})
 	type outcome struct {
 		entries  []ledger.Entry
 		sequence uint64
@@ -67,6 +68,9 @@ func TestCrowd(t *testing.T) {
 	}
 	if last, err := l.Last(t.Context()); err != nil || last != uint64(len(want)) {
 		t.Fatalf("the log ends at %d, %v, want %d", last, err, len(want))
+	}
+	if n := gauge(t, registry, "keyledger_append_conflicts_total"); n != keys {
+		t.Errorf("%v conflicts were counted, want %d", n, keys)
 	}
 }
 

@@ -70,7 +70,6 @@ func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream
 		received: max(from, 1) - 1,
 	}
 	if f.sub, err = nc.ChanSubscribe(f.inbox, f.in); err != nil {
-		nc.RemoveStatusListener(f.status)
 		return nil, fmt.Errorf("jetstream: consumer of %s: %w", stream, err)
 	}
 	return f, nil
@@ -79,7 +78,6 @@ func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream
 // close ends the feed. The server forgets its consumer by itself if the request to do so is lost.
 func (f *feed) close() {
 	f.silent.Stop()
-	f.nc.RemoveStatusListener(f.status)
 	_ = f.sub.Unsubscribe()
 	_ = f.nc.Publish("$JS.API.CONSUMER.DELETE."+f.stream+"."+f.consumer, nil)
 }
@@ -113,10 +111,8 @@ func (f *feed) next(ctx context.Context, tap <-chan span) (*burst, error) {
 			if len(f.in) == 0 {
 				return nil, fmt.Errorf("%w: nothing heard for %v", errFeedLost, silence)
 			}
-		case <-f.status:
-			return nil, fmt.Errorf("%w: reconnected", errFeedLost)
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, fmt.Errorf("%w: %w", errFeedLost, context.Cause(ctx))
 		}
 	}
 	return b, f.drain(tap)

@@ -1,8 +1,6 @@
 package jetstream_test
 
 import (
-	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"keyledger/events"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
+	"keyledger/ledger/ledgertest"
 )
 
 // open starts an embedded server on dir and opens the log on it.
@@ -61,47 +60,16 @@ func entry() ledger.Entry {
 	}}
 }
 
-func TestAppendTailRead(t *testing.T) {
-	l := open(t, t.TempDir(), jetstream.Options{})
-	var want []ledger.Entry
-	for range 10 {
-		e := entry()
-		sequence, err := l.Append(t.Context(), e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.Message.Sequence = sequence
-		want = append(want, e)
-	}
-	if _, err := l.Append(t.Context(), func() ledger.Entry { e := want[0]; e.Message.ID = uuid.New(); return e }()); !errors.Is(err, ledger.ErrConflict) {
-		t.Fatalf("append with a guard that does not hold: %v", err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	var got []events.Message
-	err := l.Tail(ctx, 1, func(b ledger.Batch) error {
-		for _, m := range b.Messages {
-			got = append(got, m)
-		}
-		if len(got) == len(want) {
-			cancel()
-		}
-		return nil
-	})
-	if !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
-	}
-	for i := range want {
-		if got[i].ID != want[i].Message.ID || got[i].Sequence != want[i].Message.Sequence {
-			t.Fatalf("message %d is %v, want %v", i, got[i].Header, want[i].Message.Header)
-		}
-	}
-	read, err := l.Read(t.Context(), 3, 1)
-	if err != nil || read[0].Sequence != 3 || read[1].Sequence != 1 || read[0].Subject != want[2].Message.Subject {
-		t.Fatalf("read: %v %v", read, err)
-	}
-	if last, err := l.Last(t.Context()); err != nil || last != 10 {
-		t.Fatalf("last is %d, %v", last, err)
-	}
+func TestLog(t *testing.T) {
+	ledgertest.Conformance(t, func(t *testing.T) ledger.Log { return open(t, t.TempDir(), jetstream.Options{}) })
+}
+
+func TestUsageLog(t *testing.T) {
+	ledgertest.UsageConformance(t, func(t *testing.T) ledger.UsageLog { return open(t, t.TempDir(), jetstream.Options{}) })
+}
+
+func TestMemo(t *testing.T) {
+	ledgertest.MemoConformance(t, func(t *testing.T) ledger.Memo { return open(t, t.TempDir(), jetstream.Options{}) })
 }
 
 // gauge reads a metric.

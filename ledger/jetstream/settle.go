@@ -82,6 +82,8 @@ func (l *Log) try(ctx context.Context, x *commit) (sequence uint64, final bool, 
 func (l *Log) attempt(ctx context.Context, x *commit) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
+	ctx, cancel = l.whileConnected(ctx)
+	defer cancel()
 	b := newBatch()
 	x.encode()
 	if len(x.messages) > 1 {

@@ -28,7 +28,9 @@ func (l *Log) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) e
 // follow runs one feed after the other until ctx ends or one fails for good.
 func (l *Log) follow(ctx context.Context, feed func(context.Context) error) error {
 	for {
-		err := feed(ctx)
+		connected, cancel := l.whileConnected(ctx)
+		err := feed(connected)
+		cancel()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -42,6 +44,25 @@ func (l *Log) follow(ctx context.Context, feed func(context.Context) error) erro
 		}
 	}
 }
+
+// whileConnected gives a context that ends when the connection was lost and is there again: what was asked for on the
+// old one will not be answered.
+func (l *Log) whileConnected(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	status := l.nc.StatusChanged(nats.CONNECTED)
+	go func() {
+		select {
+		case <-status:
+			cancel(errReconnected)
+		case <-ctx.Done():
+		}
+		l.nc.RemoveStatusListener(status)
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// errReconnected: the connection was lost meanwhile.
+var errReconnected = errors.New("jetstream: reconnected")
 
 // tail is one reader of the ledger.
 type tail struct {
@@ -186,7 +207,7 @@ func (t *tail) reachable(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w: %w", errFeedLost, context.Cause(ctx))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
 )
 
 // secretLeast is the least length of the server secret, in bytes.
@@ -28,6 +29,7 @@ type config struct {
 	natsCA, natsCert, natsKey string
 	natsListen                string
 	replicas                  int
+	diskReserve               int64 // MiB
 
 	rootToken, rootTokenFile string
 	secret, secretFile       string
@@ -58,6 +60,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.natsKey, "nats-key", "", "PEM file of that certificate's key")
 	f.StringVar(&c.natsListen, "nats-listen", "", "address of a NATS client port of the NATS in this process; empty opens none")
 	f.IntVar(&c.replicas, "replicas", 1, "servers of the external NATS that hold each event: 1, 3 or 5")
+	f.Int64Var(&c.diskReserve, "disk-reserve", jetstream.DefaultReserve>>20, "MiB of free disk space below which the NATS in this process stores nothing more")
 	f.StringVar(&c.rootToken, "root-token", "", "token of the first root key, 32 to 512 characters; empty makes one at the first start")
 	f.StringVar(&c.rootTokenFile, "root-token-file", "", "file that holds the root token")
 	f.StringVar(&c.secret, "secret", "", "secret of at least 32 characters that all nodes of one ledger share; needed with --nats, else made at the first start")
@@ -111,6 +114,7 @@ func (c *config) checkNATS() error {
 		return errors.Join(
 			needs(c.natsCreds == "" && c.natsCA == "" && c.natsCert == "" && c.natsKey == "",
 				"--nats-creds, --nats-ca, --nats-cert and --nats-key need --nats"),
+			needs(c.diskReserve > 0 && c.diskReserve < 1<<40, "--disk-reserve: more than 0"),
 			needs(c.replicas == 1, "--replicas: the NATS in this process is one server; more need --nats"),
 			c.checkNATSListen(),
 		)

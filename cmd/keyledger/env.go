@@ -34,7 +34,11 @@ func variable(flag string) string {
 // itself or as a file, leaves out both of its variables.
 func (e environment) apply(flags *pflag.FlagSet) error {
 	given := map[string]bool{}
-	flags.Visit(func(f *pflag.Flag) { given[strings.TrimSuffix(f.Name, "-file")] = true })
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Changed {
+			given[strings.TrimSuffix(f.Name, "-file")] = true
+		}
+	})
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		value, ok := e[variable(f.Name)]

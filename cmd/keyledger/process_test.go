@@ -23,8 +23,22 @@ type process struct {
 // start runs serve on a data folder and waits until it is ready.
 func start(t *testing.T, data string, args ...string) *process {
 	t.Helper()
-	p := &process{stderr: new(bytes.Buffer)}
-	p.cmd = exec.Command("keyledger", append([]string{"serve", "--data", data, "--http", "127.0.0.1:0"}, args...)...)
+	return startCommand(t, data, exec.Command("keyledger", serveArgs(data, args)...))
+}
+
+func serveArgs(data string, args []string) []string {
+	return append([]string{"serve", "--data", data, "--http", "127.0.0.1:0"}, args...)
+}
+
+// startWith runs serve with the help of another program, whose arguments it is given after.
+func startWith(t *testing.T, data, program string, args ...string) *process {
+	t.Helper()
+	return startCommand(t, data, exec.Command(program, append(args, serveArgs(data, nil)...)...))
+}
+
+func startCommand(t *testing.T, data string, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, stderr: new(bytes.Buffer)}
 	p.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+rootToken)
 	p.cmd.Stderr = p.stderr
 	if err := os.Remove(filepath.Join(data, "http.addr")); err != nil && !os.IsNotExist(err) {
@@ -88,8 +102,7 @@ func serveHere(t *testing.T, data string, args ...string) *serving {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &serving{stop: cancel, stderr: new(syncBuffer), code: make(chan int, 1)}
 	env := []string{"KEYLEDGER_ROOT_TOKEN=" + rootToken}
-	args = append([]string{"serve", "--data", data, "--http", "127.0.0.1:0"}, args...)
-	go func() { s.code <- run(ctx, args, env, os.Stdout, s.stderr) }()
+	go func() { s.code <- run(ctx, serveArgs(data, args), env, os.Stdout, s.stderr) }()
 	return s
 }
 

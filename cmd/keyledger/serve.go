@@ -172,7 +172,12 @@ func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 		})
 	}
 	var err error
-	n.server, err = jetstream.Embed(jetstream.EmbedOptions{Dir: n.folder.path, Listen: c.natsListen, Log: n.log})
+	n.server, err = jetstream.Embed(jetstream.EmbedOptions{
+		Dir:     n.folder.path,
+		Listen:  c.natsListen,
+		Reserve: c.diskReserve << 20,
+		Log:     n.log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +188,7 @@ func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 func (n *node) openViews() error {
 	var err error
 	n.views, err = projections.Open(projections.Options{
-		Dir:       n.folder.file("views"),
+		Dir:       n.folder.file(viewsFolder),
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
 		Logger:    n.log,
@@ -196,6 +201,9 @@ func (n *node) openViews() error {
 	return nil
 }
 
+// accessDelay is how long access lines are gathered at most, to be written together.
+const accessDelay = 200 * time.Millisecond
+
 // newAPI makes the service and its HTTP API. The gate lets only the routes of operations through to it.
 func (n *node) newAPI(context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -207,6 +215,8 @@ func (n *node) newAPI(context.Context) error {
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
 	})
+	lines := handlers.NewLogWriter(n.progress, accessDelay)
+	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
 	api, err := handlers.New(handlers.Config{
 		Service:        n.service,
 		State:          n.views,
@@ -214,7 +224,7 @@ func (n *node) newAPI(context.Context) error {
 		Secret:         []byte(n.secret),
 		LedgerName:     n.config.name,
 		Version:        version(),
-		Logger:         n.log,
+		Logger:         newLogger(n.config, lines),
 		Registerer:     n.metrics,
 		Gatherer:       n.metrics,
 		MetricsPublic:  n.config.metricsPublic,
@@ -229,14 +239,35 @@ func (n *node) newAPI(context.Context) error {
 }
 
 // follow lets the views follow the ledger and usage be flushed to it.
-func (n *node) follow(context.Context) error {
+func (n *node) follow(ctx context.Context) error {
+	last, err := n.events.Last(ctx)
+	if err != nil {
+		return err
+	}
+	if seen := n.views.Position(); last < seen {
+		return fmt.Errorf("%w: it ends at event %d, but event %d was seen: it was cut, is an older copy or another one; "+
+			"only if it is the right one, delete %s", ledger.ErrGap, last, seen, n.folder.file(viewsFolder))
+	}
 	n.background("stop the views", func(ctx context.Context) error { return n.views.Run(ctx, n.events, n.events) })
-	n.background("flush usage", n.usage.Run)
+	n.background("flush usage", n.flushUsage)
 	if n.server != nil {
 		n.background("stop watching NATS", n.watchServer)
 	}
 	n.undo.add("finish requests", n.http.Shutdown)
 	return nil
+}
+
+const viewsFolder = "views"
+
+// flushUsage flushes usage until ctx ends. The last uses may be lost, on a full disk for example: that does not make the
+// stop fail.
+func (n *node) flushUsage(ctx context.Context) error {
+	err := n.usage.Run(ctx)
+	if err != nil && ctx.Err() != nil {
+		n.log.Warn("the last uses of keys were not stored", "error", err)
+		return nil
+	}
+	return err
 }
 
 // catchUp waits until the views hold what the ledger and the log of uses hold now.

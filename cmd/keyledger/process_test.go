@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"keyledger/client"
 )
@@ -119,4 +121,26 @@ func (s *serving) end(t *testing.T, data string, want int) {
 	if strings.Contains(s.stderr.String(), "panic") {
 		t.Errorf("it panicked:\n%s", s.stderr)
 	}
+}
+
+// awaitAddress waits until a server listens, ready or not.
+func awaitAddress(t *testing.T, data string) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); pause() {
+		if address, err := os.ReadFile(filepath.Join(data, "http.addr")); err == nil {
+			return "http://" + strings.TrimSpace(string(address))
+		}
+	}
+	t.Fatal("the server does not listen")
+	return ""
+}
+
+func status(t *testing.T, url string) int {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
 }

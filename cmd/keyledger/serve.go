@@ -59,10 +59,11 @@ func (n *node) takeFolder(context.Context) error {
 		return err
 	}
 	n.undo.add("unlock the data folder", func(context.Context) error { return n.folder.close() })
-	if n.config.nats == "" {
-		return nil // the server in this process marks the folder itself
+	mode := jetstream.Standalone
+	if n.config.nats != "" {
+		mode = externalMode
 	}
-	return jetstream.MarkFolder(n.folder.path, externalMode)
+	return jetstream.MarkFolder(n.folder.path, mode)
 }
 
 // externalMode is how a data folder is used whose ledger is in an external NATS: for secrets and views.
@@ -153,6 +154,9 @@ func (n *node) openLedger(ctx context.Context) error {
 		Server:      n.server,
 		Registerer:  n.metrics,
 	})
+	if errors.Is(err, jetstream.ErrFingerprint) {
+		return fmt.Errorf("the secret (--secret, --secret-file or server.secret in the data folder) is not that of this ledger: %w", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -309,40 +313,5 @@ func (n *node) awaitWord(ctx context.Context) error {
 func (n *node) open(context.Context) error {
 	n.gate.open.Store(true)
 	n.background("stop returning memory", func(ctx context.Context) error { releaseMemory(ctx); return nil })
-	return nil
-}
-
-// frozenGrace is how long a node whose ledger is broken goes on, not ready, so that balancers can turn away from it.
-const frozenGrace = 5 * time.Second
-
-// watchServer ends the node when the store of the embedded server is broken. A full disk does not break it: writes are
-// refused until there is room again, while everything else goes on.
-func (n *node) watchServer(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-n.server.Failed():
-		err = fmt.Errorf("%w: %w", errFrozen, err)
-		n.broken.Store(&err)
-		n.log.Error("the ledger is broken, this process ends", "in", frozenGrace, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(frozenGrace):
-		}
-		return err
-	}
-}
-
-// ready tells why the node cannot serve. That nothing can be written now is no reason: tokens can be verified.
-func (n *node) ready(ctx context.Context) error {
-	if err := n.broken.Load(); err != nil {
-		return *err
-	}
-	if heard := n.views.Heard(); time.Since(heard) > n.config.maxStaleness {
-		return fmt.Errorf("the ledger was last heard %v", heard)
-	}
-	if err := n.events.Healthy(ctx); errors.Is(err, ledger.ErrGap) {
-		return err
-	}
 	return nil
 }

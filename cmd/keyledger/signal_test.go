@@ -110,3 +110,19 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		t.Fatalf("it ended with %v, want the signal", err)
 	}
 }
+
+// TestStopDoesNotWaitForEver: requests that do not end in time are cut off, and that is said.
+func TestStopDoesNotWaitForEver(t *testing.T) {
+	data := t.TempDir()
+	p := start(t, data, "--shutdown-timeout", "100ms")
+	halfRequest(t, p, "never ends")
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err := p.cmd.Wait()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || !strings.Contains(p.stderr.String(), "finish requests") {
+		t.Fatalf("it ended with %v\n%s", err, p.stderr)
+	}
+	start(t, data).stop(t)
+}

@@ -21,6 +21,9 @@ const (
 	MemoBucket   = "MEMO"
 )
 
+// ErrFingerprint is what Open fails with when the stream was made with another Options.Fingerprint.
+var ErrFingerprint = errors.New("jetstream: another fingerprint")
+
 // metadataFingerprint is where the stream keeps Options.Fingerprint.
 const metadataFingerprint = "keyledger.fingerprint"
 
@@ -124,8 +127,8 @@ func checkLedger(stored, needed *jetstream.StreamConfig) error {
 		}
 	}
 	if need := needed.Metadata[metadataFingerprint]; need != "" && stored.Metadata[metadataFingerprint] != need {
-		return fmt.Errorf("jetstream: stream %s: metadata %s is %q, the ledger needs %q: this node has another secret than the one that made the stream",
-			stored.Name, metadataFingerprint, stored.Metadata[metadataFingerprint], need)
+		return fmt.Errorf("%w: stream %s: metadata %s is %q, the ledger needs %q",
+			ErrFingerprint, stored.Name, metadataFingerprint, stored.Metadata[metadataFingerprint], need)
 	}
 	return nil
 }

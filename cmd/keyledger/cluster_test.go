@@ -1,0 +1,84 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"keyledger/client"
+)
+
+// externalNATS runs a NATS server with JetStream, as an operator would beside keyledger.
+func externalNATS(t *testing.T) (url string) {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, NoSigs: true, NoLog: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	return s.ClientURL()
+}
+
+// TestTwoNodes: what one node of a ledger did, the other one answers, once it is asked for a view that has it.
+func TestTwoNodes(t *testing.T) {
+	external := []string{"--nats", externalNATS(t), "--secret", "one-secret-for-all-nodes-of-a-ledger"}
+	folders := []string{t.TempDir(), t.TempDir()}
+	a, b := start(t, folders[0], external...), start(t, folders[1], external...)
+	on, other := a.client(t), b.client(t)
+	ctx := t.Context()
+
+	issued, err := on.CreateKey(ctx, client.CreateKey{Name: "shared"}, client.IdempotencyKey("once"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := other.Verify(ctx, client.Verify{Token: issued.Token}, client.MinSequence(issued.Sequence))
+	if err != nil || !v.Valid {
+		t.Fatalf("verify on the other node: %v, %v", v.Code, err)
+	}
+	again, err := other.CreateKey(ctx, client.CreateKey{Name: "shared"}, client.IdempotencyKey("once"))
+	if err != nil || again.ID != issued.ID || again.Token.Reveal() != issued.Token.Reveal() {
+		t.Fatalf("the same create on the other node gave %s, not %s: %v", again.ID, issued.ID, err)
+	}
+	revoked, err := other.RevokeKey(ctx, issued.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = on.Verify(ctx, client.Verify{Token: issued.Token}, client.MinSequence(revoked.Sequence))
+	if err != nil || v.Code != client.KeyRevoked {
+		t.Fatalf("verify of what the other node revoked: %v, %v", v.Code, err)
+	}
+	if !strings.Contains(a.stderr.String()+b.stderr.String(), "sync_interval") {
+		t.Error("nobody said that sync_interval cannot be checked")
+	}
+	a.stop(t)
+	b.stop(t)
+
+	stranger := serveHere(t, t.TempDir(), append(external[:2:2], "--secret", "another-secret-than-the-other-nodes-have")...)
+	if code := <-stranger.code; code != exitFailed || !strings.Contains(stranger.stderr.String(), "--secret") {
+		t.Fatalf("a node with another secret: exit code %d\n%s", code, stranger.stderr)
+	}
+	embedded := serveHere(t, folders[0])
+	if code := <-embedded.code; code != exitFailed || !strings.Contains(embedded.stderr.String(), "external") {
+		t.Fatalf("the folder of an external ledger with a NATS of its own: exit code %d\n%s", code, embedded.stderr)
+	}
+}
+
+// TestNATSStartsLater: a node waits for its NATS, not ready, and stops when it is told to.
+func TestNATSStartsLater(t *testing.T) {
+	data := t.TempDir()
+	s := serveHere(t, data, "--nats", "nats://127.0.0.1:1", "--secret", "one-secret-for-all-nodes-of-a-ledger")
+	url := awaitAddress(t, data)
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/v1/keys": 503, "/metrics": 503} {
+		if got := status(t, url+path); got != want {
+			t.Errorf("%s answers %d, want %d", path, got, want)
+		}
+	}
+	s.end(t, data, exitOK)
+}

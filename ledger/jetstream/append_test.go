@@ -79,9 +79,7 @@ func collect(t testing.TB, l *jetstream.Log, from uint64, n int) (list []events.
 	t.Helper()
 	done := errors.New("done")
 	err := l.Tail(t.Context(), from, func(b ledger.Batch) error {
-		for _, m := range b.Messages {
-			list = append(list, m)
-		}
+		list = append(list, b.Messages...)
 		if len(list) >= n {
 			return done
 		}

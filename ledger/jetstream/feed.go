@@ -36,7 +36,6 @@ type feed struct {
 	inbox    string
 	sub      *nats.Subscription
 	in       chan *nats.Msg
-	status   chan nats.Status
 	silent   *time.Timer
 	asked    int    // messages asked for and not yet received
 	received uint64 // at least the sequence of the last message received
@@ -65,7 +64,6 @@ func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream
 		consumer: consumer.CachedInfo().Name,
 		inbox:    nc.NewInbox(),
 		in:       make(chan *nats.Msg, feedWindow+64), // and some status messages
-		status:   nc.StatusChanged(nats.CONNECTED),
 		silent:   time.NewTimer(silence),
 		received: max(from, 1) - 1,
 	}

@@ -1,5 +1,22 @@
 // Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog and Memo of package ledger, on a nats-server
 // inside this process (Embed) or on an external NATS (Connect).
+//
+// # Appends
+//
+// A commit that comes alone is one publish. Commits that come together share an atomic batch, which the server syncs
+// once, but each keeps its own guard and its own fate: when a batch is refused or its answer is lost, each commit is
+// settled by itself, by repeating it and by reading back what the stream holds after its guard. See committer and
+// Log.settle.
+//
+// # Tails
+//
+// A tail reads the stream through a consumer of its own and demands that sequences follow each other. What this
+// process stores is handed to its tails as soon as it is acknowledged. See tail and feed.
+//
+// # What is refused
+//
+// Open refuses a stream whose settings promise less than the ledger needs, and one that has lost messages. Embed
+// refuses a data folder of another mode or of a newer version. Nothing is stored while room is short.
 package jetstream
 
 import (

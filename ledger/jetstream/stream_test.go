@@ -131,13 +131,14 @@ func TestFingerprint(t *testing.T) {
 		refused     bool
 	}{{"one", false}, {"one", false}, {"two", true}} {
 		l, err := jetstream.Open(t.Context(), nc, jetstream.Options{Server: s, Fingerprint: test.fingerprint})
-		if refused := err != nil; refused != test.refused {
-			t.Fatalf("fingerprint %s: %v", test.fingerprint, err)
-		} else if refused {
-			if !strings.Contains(err.Error(), "secret") {
-				t.Errorf("the refusal %q does not say that it is the secret", err)
+		if test.refused {
+			if !errors.Is(err, jetstream.ErrFingerprint) {
+				t.Fatalf("fingerprint %s gives %v, want ErrFingerprint", test.fingerprint, err)
 			}
 			continue
+		}
+		if err != nil {
+			t.Fatalf("fingerprint %s: %v", test.fingerprint, err)
 		}
 		l.Close()
 	}

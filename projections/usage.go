@@ -61,24 +61,31 @@ func (v *Views) WaitForUses(ctx context.Context, sequence uint64) error {
 func (v *Views) applyUses(sequence uint64, data []byte) error {
 	v.writing.Lock()
 	defer v.writing.Unlock()
-	if sequence <= v.uses.Load() {
-		return nil
+	if v.failed != nil || sequence <= v.uses.Load() {
+		return v.failed
 	}
-	b := v.db.NewBatch()
-	defer b.Close()
-	var errs []error
-	err := events.DecodeUsage(data, func(u events.Use) { errs = append(errs, v.addUse(b, &u)) })
-	if err := errors.Join(append(errs, err)...); err != nil {
-		return fmt.Errorf("projections: usage batch %d: %w", sequence, err)
-	}
-	position := binary.BigEndian.AppendUint64(nil, sequence)
-	if err := errors.Join(b.Set([]byte(usagePositionKey), position, nil), b.Commit(pebble.NoSync)); err != nil {
-		return fmt.Errorf("projections: usage batch %d: %w", sequence, err)
+	if err := v.commitUses(sequence, data); err != nil {
+		v.failed = fmt.Errorf("projections: usage batch %d: %w", sequence, err)
+		return v.failed
 	}
 	v.dirty.Store(true)
 	v.uses.Store(sequence)
 	v.useWaiters.release(sequence)
 	return nil
+}
+
+func (v *Views) commitUses(sequence uint64, data []byte) error {
+	b := v.db.NewBatch()
+	defer b.Close()
+	var errs []error
+	if err := events.DecodeUsage(data, func(u events.Use) { errs = append(errs, v.addUse(b, &u)) }); err != nil {
+		return err
+	}
+	position := binary.BigEndian.AppendUint64(nil, sequence)
+	if err := errors.Join(append(errs, b.Set([]byte(usagePositionKey), position, nil))...); err != nil {
+		return err
+	}
+	return b.Commit(pebble.NoSync)
 }
 
 func (v *Views) addUse(b *pebble.Batch, seen *events.Use) error {

@@ -45,37 +45,10 @@ func open(t tb, o projections.Options) *projections.Views {
 	return v
 }
 
-// useCounter is a log of uses that notes how far its batches were applied.
-type useCounter struct {
-	ledger.UsageLog
-	mu      sync.Mutex
-	moved   sync.Cond
-	applied uint64
-}
-
-func (l *useCounter) TailUsage(ctx context.Context, from uint64, handle func(uint64, []byte) error) error {
-	l.mark(from - 1)
-	return l.UsageLog.TailUsage(ctx, from, func(sequence uint64, data []byte) error {
-		err := handle(sequence, data)
-		if err == nil {
-			l.mark(sequence)
-		}
-		return err
-	})
-}
-
-func (l *useCounter) mark(sequence uint64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.applied = max(l.applied, sequence)
-	l.moved.Broadcast()
-}
-
 // running is views that follow a log.
 type running struct {
 	*projections.Views
 	log  ledger.Log
-	uses *useCounter
 	stop func()
 }
 
@@ -89,10 +62,9 @@ type bothLogs interface {
 func run(t tb, v *projections.Views, log bothLogs) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Views: v, log: log, uses: &useCounter{UsageLog: log}}
-	r.uses.moved.L = &r.uses.mu
+	r := &running{Views: v, log: log}
 	ended := make(chan error, 1)
-	go func() { ended <- v.Run(ctx, log, r.uses) }()
+	go func() { ended <- v.Run(ctx, log, log) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -112,13 +84,11 @@ func (r *running) catchUp(t tb, uses uint64) {
 	if err == nil {
 		err = r.WaitFor(ctx, last)
 	}
+	if err == nil {
+		err = r.WaitForUses(ctx, uses)
+	}
 	if err != nil {
 		t.Fatalf("catch up: %v", err)
-	}
-	r.uses.mu.Lock()
-	defer r.uses.mu.Unlock()
-	for r.uses.applied < uses {
-		r.uses.moved.Wait()
 	}
 }
 

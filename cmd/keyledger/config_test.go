@@ -30,11 +30,10 @@ func TestSettingsPrecedence(t *testing.T) {
 			if err := flags.Parse(test.args); err != nil {
 				t.Fatal(err)
 			}
+			err := newEnvironment(test.env).apply(flags)
 			got := c.name
-			if err := newEnvironment(test.env).apply(flags); err != nil {
+			if err != nil {
 				got = err.Error()
-			} else {
-				got = c.name
 			}
 			if !strings.HasPrefix(got, test.want) {
 				t.Fatalf("got %q, want %q", got, test.want)

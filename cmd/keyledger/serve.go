@@ -267,11 +267,11 @@ const viewsFolder = "views"
 // stop fail.
 func (n *node) flushUsage(ctx context.Context) error {
 	err := n.usage.Run(ctx)
-	if err != nil && ctx.Err() != nil {
-		n.log.Warn("the last uses of keys were not stored", "error", err)
-		return nil
+	if err == nil || ctx.Err() == nil {
+		return err
 	}
-	return err
+	n.log.Warn("the last uses of keys were not stored", "error", err)
+	return nil
 }
 
 // catchUp waits until the views hold what the ledger and the log of uses hold now.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 	"os"
@@ -19,7 +18,7 @@ import (
 type process struct {
 	cmd    *exec.Cmd
 	url    string
-	stderr *bytes.Buffer
+	stderr *syncBuffer
 }
 
 // start runs serve on a data folder and waits until it is ready.
@@ -40,7 +39,7 @@ func startWith(t *testing.T, data, program string, args ...string) *process {
 
 func startCommand(t *testing.T, data string, cmd *exec.Cmd) *process {
 	t.Helper()
-	p := &process{cmd: cmd, stderr: new(bytes.Buffer)}
+	p := &process{cmd: cmd, stderr: new(syncBuffer)}
 	p.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+rootToken)
 	p.cmd.Stderr = p.stderr
 	if err := os.Remove(filepath.Join(data, "http.addr")); err != nil && !os.IsNotExist(err) {

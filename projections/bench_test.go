@@ -37,8 +37,11 @@ func newBulk(tb testing.TB, n int) *bulk {
 	for i := range n {
 		at := began.Add(time.Duration(i) * 731 * time.Microsecond)
 		p := &events.Created{
-			KeyID:       idAt(rng, at),
-			Owner:       events.Owner{Workspace: fmt.Sprintf("workspace-%d", i%1000), AgentID: fmt.Sprintf("agent-%d", i%10)},
+			KeyID: idAt(rng, at),
+			Owner: events.Owner{
+				Workspace: fmt.Sprintf("workspace-%d", i%1000),
+				AgentID:   fmt.Sprintf("agent-%d", i%10),
+			},
 			Name:        fmt.Sprintf("deploy key %d", i),
 			Scopes:      "read write",
 			Environment: "live",
@@ -49,7 +52,9 @@ func newBulk(tb testing.TB, n int) *bulk {
 			binary.LittleEndian.PutUint64(p.Digest[8*j:], rng.Uint64())
 		}
 		m, err := events.Encode(&events.Event{
-			Header:   events.Header{ID: idAt(rng, at), Time: at, Actor: "01a05f3e-0000-7000-8000-000000000001", RequestID: strconv.Itoa(i)},
+			Header: events.Header{
+				ID: idAt(rng, at), Time: at, Actor: "01a05f3e-0000-7000-8000-000000000001", RequestID: strconv.Itoa(i),
+			},
 			Sequence: uint64(i + 1),
 			Subject:  events.KeySubject(&p.Owner, p.KeyID),
 			Payload:  p,

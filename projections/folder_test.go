@@ -56,7 +56,8 @@ func TestAReopenedFolderGoesOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if k, ok, err := v.Key(t.Context(), keys[3].Key.ID); err != nil || !ok || k.Name != keys[3].Key.Name || v.Position() != uint64(log.Len()) {
+		k, ok, err := v.Key(t.Context(), keys[3].Key.ID)
+		if err != nil || !ok || k.Name != keys[3].Key.Name || v.Position() != uint64(log.Len()) {
 			t.Errorf("%+v %v %v at %d", k, ok, err, v.Position())
 		}
 		if err := v.Close(); err != nil {
@@ -72,25 +73,30 @@ func TestAReopenedFolderGoesOn(t *testing.T) {
 
 func TestAViewOfAnotherVersionIsBuiltAnew(t *testing.T) {
 	log, keys := filled(t, 20)
-	o := projections.Options{FS: vfs.NewMem(), Dir: "views"}
+	registry := prometheus.NewRegistry()
+	o := projections.Options{FS: vfs.NewMem(), Dir: "views", Metrics: registry}
 	for _, name := range []string{"keys", "all", "agent keys", "history", "roots", "claims", "agents"} {
 		session(t, o, log, func(v *running) {
 			if err := v.SetVersion(name, 0); err != nil {
 				t.Fatal(err)
 			}
 		})
-		v := open(t, o)
-		if v.Position() != 0 {
-			t.Errorf("%s: the views are at %d", name, v.Position())
+		v, err := projections.Open(o)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if k, ok, err := v.Key(t.Context(), keys[0].Key.ID); ok || err != nil {
-			t.Errorf("%s: %v %v", name, k, err)
+		if k, ok, err := v.Key(t.Context(), keys[0].Key.ID); ok || err != nil || v.Position() != 0 {
+			t.Errorf("%s: the views are at %d and have %v %v", name, v.Position(), k, err)
 		}
-		r := run(t, v, log)
-		r.catchUp(t, 0)
-		counted(t, 20)(r)
-		r.stop()
-		o.FS = vfs.NewMem() // this one stays open
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		session(t, o, log, func(v *running) {
+			counted(t, 20)(v)
+			if n := metric(t, registry, "keyledger_views_keys"); n != 21 {
+				t.Errorf("%s: %v keys are counted", name, n)
+			}
+		})
 	}
 }
 
@@ -103,7 +109,8 @@ func TestANewerFolderIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if _, err := projections.Open(o); err == nil || !strings.Contains(err.Error(), "newer program") || !strings.Contains(err.Error(), name) {
+		_, err := projections.Open(o)
+		if err == nil || !strings.Contains(err.Error(), "newer program") || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: opened with %v", name, err)
 		}
 	}
@@ -152,7 +159,8 @@ func TestADamagedFolderSaysWhatToDo(t *testing.T) {
 func TestAFolderInUseIsRefused(t *testing.T) {
 	o := projections.Options{Dir: t.TempDir()}
 	open(t, o)
-	if _, err := projections.Open(o); err == nil || !strings.Contains(err.Error(), "open") || strings.Contains(err.Error(), "delete") {
+	_, err := projections.Open(o)
+	if err == nil || !strings.Contains(err.Error(), "open") || strings.Contains(err.Error(), "delete") {
 		t.Errorf("opened with %v", err)
 	}
 }
@@ -256,8 +264,8 @@ func TestMetrics(t *testing.T) {
 				t.Errorf("%s is %v, not %v", name, got, want)
 			}
 		}
-		for _, name := range []string{"keyledger_views_table_bytes", "keyledger_views_memtable_bytes", "keyledger_views_burst_events", "keyledger_views_last_applied_timestamp_seconds"} {
-			if metric(t, registry, name) == 0 {
+		for _, name := range []string{"table_bytes", "memtable_bytes", "burst_events", "last_applied_timestamp_seconds"} {
+			if metric(t, registry, "keyledger_views_"+name) == 0 {
 				t.Errorf("%s is 0", name)
 			}
 		}

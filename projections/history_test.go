@@ -361,7 +361,9 @@ func (h *history) compareLists(t *rapid.T, name string, got, want ledger.State) 
 			t.Fatalf("%s: %+v\n got %+v\nwant %+v", name, q, g, w)
 		}
 	}
-	for _, q := range []ledger.AgentQuery{{}, {Workspace: "acme"}, {Org: "o1"}, {Workspace: "w", Org: "o2"}, {Org: "o2", Name: "y"}} {
+	for _, q := range []ledger.AgentQuery{
+		{}, {Workspace: "acme"}, {Org: "o1"}, {Workspace: "w", Org: "o2"}, {Org: "o2", Name: "y"},
+	} {
 		q.Limit = limit
 		if g, w := allAgents(t, got, q), allAgents(t, want, q); !slices.Equal(g, w) {
 			t.Fatalf("%s: %+v\n got %+v\nwant %+v", name, q, g, w)
@@ -375,7 +377,8 @@ func (h *history) queries() []ledger.Query {
 		{Workspace: "acme", Org: "o2"}, {Workspace: "acme", Agent: "bot"}, {Org: "o1", Agent: "bot"}, {Workspace: "none"},
 		{Peer: "p"}, {Session: "s", Workspace: "acme"}, {Environment: ledger.Test}, {Type: ledger.TypeGitHub},
 		{Scope: "read"}, {Scope: ledger.ScopeRead}, {NamePrefix: "a"}, {NamePrefix: "b/"},
-		{UsedBefore: h.now}, {UsedBefore: h.now.Add(-2 * time.Second)}, {UnusedSince: h.now.Add(-time.Second)}, {UnusedSince: h.now.Add(time.Hour)},
+		{UsedBefore: h.now}, {UsedBefore: h.now.Add(-2 * time.Second)},
+		{UnusedSince: h.now.Add(-time.Second)}, {UnusedSince: h.now.Add(time.Hour)},
 		{Status: ledger.Active}, {Status: ledger.Disabled}, {Status: ledger.Expired, Workspace: "acme"}, {Status: ledger.Revoked},
 	}
 	for i := range queries {

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"encoding/binary"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -12,9 +11,6 @@ import (
 	"keyledger/events"
 	"keyledger/ledger"
 )
-
-// keyCountKey is where the number of keys is stored, 8 bytes, big endian.
-const keyCountKey = "mkeys"
 
 // keyView holds every key, packed, by its id. The table in memory is loaded from it and changed together with it.
 func (v *Views) keyView() view {
@@ -36,9 +32,6 @@ func (v *Views) applyKey(b *pebble.Batch, c *change) error {
 	}
 	if c.created() {
 		v.keys.Add(1)
-		if err := b.Set([]byte(keyCountKey), binary.BigEndian.AppendUint64(nil, uint64(v.keys.Load())), nil); err != nil {
-			return err
-		}
 	}
 	if v.table == nil {
 		return nil
@@ -143,16 +136,12 @@ func packedKey(id uuid.UUID) []byte { return append([]byte{keyPrefix}, id[:]...)
 
 // loadTable fills the table: one goroutine reads Pebble, another packs what it read.
 func (v *Views) loadTable() error {
-	count, err := v.number(keyCountKey)
-	if err != nil {
-		return err
-	}
-	v.keys.Store(int64(count))
 	if v.table == nil {
 		return nil
 	}
+	count := v.keys.Load()
 	v.table.reserve(int(count))
-	report := v.progress("loading keys", count)
+	report := v.progress("loading keys", uint64(count))
 	blocks := make(chan []byte, 4)
 	g, ctx := errgroup.WithContext(context.Background())
 	g.Go(func() error {

@@ -31,8 +31,8 @@ const (
 
 // Keys under metaPrefix.
 const (
-	positionKey      = "mposition" // → sequence of the last event in the views, 8 bytes, big endian
-	usagePositionKey = "musage"    // → sequence of the last usage batch in the view of uses
+	positionKey      = "mposition" // → sequence of the last event in the views, number of keys
+	usagePositionKey = "musage"    // → sequence of the last batch in the view of uses
 	versionKey       = "mversion." // and the name of a view → uvarint
 )
 

@@ -24,7 +24,9 @@ func (v *Views) allView() view {
 
 // workspaceView has a list for each workspace.
 func (v *Views) workspaceView() view {
-	return listView("workspaces", workspacePrefix, func(o *ledger.Owner) (string, bool) { return o.Workspace, o.Workspace != "" })
+	return listView("workspaces", workspacePrefix, func(o *ledger.Owner) (string, bool) {
+		return o.Workspace, o.Workspace != ""
+	})
 }
 
 // orgView has a list for each org id, whatever its workspace.
@@ -34,7 +36,9 @@ func (v *Views) orgView() view {
 
 // agentKeyView has a list for each agent id, whatever its workspace and org.
 func (v *Views) agentKeyView() view {
-	return listView("agent keys", agentKeyPrefix, func(o *ledger.Owner) (string, bool) { return o.AgentID, o.AgentID != "" })
+	return listView("agent keys", agentKeyPrefix, func(o *ledger.Owner) (string, bool) {
+		return o.AgentID, o.AgentID != ""
+	})
 }
 
 func listView(name string, prefix byte, owner func(*ledger.Owner) (id string, ok bool)) view {
@@ -43,7 +47,8 @@ func listView(name string, prefix byte, owner func(*ledger.Owner) (id string, ok
 		if !c.created() || !ok {
 			return nil
 		}
-		c.scratch = appendPlace(appendList(c.scratch[:0], prefix, id), ledger.Cursor{CreatedAt: c.after.CreatedAt, ID: c.after.ID})
+		place := ledger.Cursor{CreatedAt: c.after.CreatedAt, ID: c.after.ID}
+		c.scratch = appendPlace(appendList(c.scratch[:0], prefix, id), place)
 		return b.Set(c.scratch, nil, nil)
 	}
 	return view{name: name, version: 1, prefixes: string(prefix), apply: apply}

@@ -93,7 +93,9 @@ func TestUsesOutliveARestart(t *testing.T) {
 		log, keys := filled(t, 3)
 		at := time.Date(2026, 11, 2, 3, 4, 5, 678_000, time.UTC)
 		use := func(last time.Time, agent string) {
-			data, err := events.EncodeUsage([]events.Use{{KeyID: keys[0].Key.ID, Last: last, Count: 5, Origin: events.Origin{IP: "192.0.2.7", UserAgent: agent}}})
+			data, err := events.EncodeUsage([]events.Use{{
+				KeyID: keys[0].Key.ID, Last: last, Count: 5, Origin: events.Origin{IP: "192.0.2.7", UserAgent: agent},
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,39 +18,61 @@ type metrics struct {
 }
 
 func newMetrics(v *Views) *metrics {
-	const namespace, subsystem = "keyledger", "views"
+	options := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "keyledger", Subsystem: "views", Name: name, Help: help}
+	}
+	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
+		o := options(name, help)
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: o.Namespace, Subsystem: o.Subsystem, Name: o.Name, Help: o.Help, Buckets: buckets,
+		})
+	}
 	m := &metrics{
-		v: v,
-		events: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem,
-			Name: "events_applied_total", Help: "Events applied to the views."}),
-		burst: prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem,
-			Name: "burst_events", Help: "Events that were handed over by the log at once.",
-			Buckets: prometheus.ExponentialBuckets(1, 4, 7)}),
-		last: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem,
-			Name: "last_applied_timestamp_seconds", Help: "When events were last applied, in seconds since 1970."}),
+		v:      v,
+		events: prometheus.NewCounter(prometheus.CounterOpts(options("events_applied_total", "Events applied."))),
+		burst: histogram("burst_events", "Events that the log handed over at once.",
+			prometheus.ExponentialBuckets(1, 4, 7)),
+		last: prometheus.NewGauge(prometheus.GaugeOpts(options("last_applied_timestamp_seconds",
+			"When events were last applied, in seconds since 1970."))),
 	}
 	m.collectors = []prometheus.Collector{m.events, m.burst, m.last}
 	gauge := func(name, help string, value func() float64) {
-		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}, value))
+		g := prometheus.NewGaugeFunc(prometheus.GaugeOpts(options(name, help)), value)
+		m.collectors = append(m.collectors, g)
 	}
-	gauge("position", "Sequence of the last event in the views.", func() float64 { return float64(v.Position()) })
-	gauge("lag_events", "Events that the log is known to hold beyond the position.", func() float64 { return float64(v.Lag()) })
-	gauge("keys", "Keys in the views.", func() float64 { return float64(v.keys.Load()) })
-	gauge("building", "1 while the views catch up with what the ledger had when Run began.", func() float64 { return truth(v.building.Load()) })
-	gauge("disk_full", "1 while the views wait for space on their disk.", func() float64 { return truth(v.diskFull.Load()) })
+	gauge("position", "Sequence of the last event in the views.",
+		func() float64 { return float64(v.Position()) })
+	gauge("lag_events", "Events that the log is known to hold beyond the position.",
+		func() float64 { return float64(v.Lag()) })
+	gauge("keys", "Keys in the views.",
+		func() float64 { return float64(v.keys.Load()) })
+	gauge("building", "1 while the views come to what the ledger held when they began to follow it.",
+		func() float64 { return truth(v.building.Load()) })
+	gauge("disk_full", "1 while the views wait for space on their disk.",
+		func() float64 { return truth(v.diskFull.Load()) })
 	if v.table != nil {
-		gauge("table_bytes", "Memory that the table of keys takes.", func() float64 { return float64(v.table.bytes.Load()) })
+		gauge("table_bytes", "Memory that the table of keys takes.",
+			func() float64 { return float64(v.table.bytes.Load()) })
 	}
-	stored := func(name, help string, value func(*pebble.Metrics) float64) {
-		gauge(name, help, func() float64 { return value(v.db.Metrics()) })
-	}
-	stored("disk_bytes", "Size of the views on disk.", func(p *pebble.Metrics) float64 { return float64(p.DiskSpaceUsage()) })
-	stored("memtable_bytes", "Memory of changes that are not on disk yet.", func(p *pebble.Metrics) float64 { return float64(p.MemTable.Size) })
-	stored("cache_bytes", "Memory of the block cache.", func(p *pebble.Metrics) float64 { return float64(p.BlockCache.Size) })
-	stored("compaction_debt_bytes", "Bytes that compactions have still to do.", func(p *pebble.Metrics) float64 { return float64(p.Compact.EstimatedDebt) })
-	stored("read_amplification", "Files that a read may have to look into.", func(p *pebble.Metrics) float64 { return float64(p.ReadAmp()) })
+	m.addPebble(gauge)
 	return m
+}
+
+// addPebble adds what matters of Pebble's own metrics.
+func (m *metrics) addPebble(gauge func(name, help string, value func() float64)) {
+	add := func(name, help string, value func(*pebble.Metrics) float64) {
+		gauge(name, help, func() float64 { return value(m.v.db.Metrics()) })
+	}
+	add("disk_bytes", "Size of the views on disk.",
+		func(p *pebble.Metrics) float64 { return float64(p.DiskSpaceUsage()) })
+	add("memtable_bytes", "Memory of changes that are not on disk yet.",
+		func(p *pebble.Metrics) float64 { return float64(p.MemTable.Size) })
+	add("cache_bytes", "Memory of the block cache.",
+		func(p *pebble.Metrics) float64 { return float64(p.BlockCache.Size) })
+	add("compaction_debt_bytes", "Bytes that compactions have still to do.",
+		func(p *pebble.Metrics) float64 { return float64(p.Compact.EstimatedDebt) })
+	add("read_amplification", "Files that a read may have to look into.",
+		func(p *pebble.Metrics) float64 { return float64(p.ReadAmp()) })
 }
 
 func truth(b bool) float64 {

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -215,7 +214,7 @@ func (v *Views) apply(bursts []*burst) error {
 		part.Reset()
 	}
 	position := c.event.Sequence
-	if err := all.Set([]byte(positionKey), binary.BigEndian.AppendUint64(nil, position), nil); err != nil {
+	if err := all.Set([]byte(positionKey), packNumbers(position, uint64(v.keys.Load())), nil); err != nil {
 		return err
 	}
 	if err := all.Commit(pebble.NoSync); err != nil {

@@ -182,7 +182,8 @@ func TestRunStopsAtAnUnknownEvent(t *testing.T) {
 func TestRunStopsAtAGap(t *testing.T) {
 	log, _ := filled(t, 10)
 	v := open(t, projections.Options{FS: vfs.NewMem()})
-	if err := ends(t, v, faulty{log, func(b *ledger.Batch) { b.Messages = append(b.Messages[:4:4], b.Messages[5:]...) }}, nil); !errors.Is(err, ledger.ErrGap) || v.Position() != 4 {
+	without5 := faulty{log, func(b *ledger.Batch) { b.Messages = append(b.Messages[:4:4], b.Messages[5:]...) }}
+	if err := ends(t, v, without5, nil); !errors.Is(err, ledger.ErrGap) || v.Position() != 4 {
 		t.Errorf("the views stop with %v at %d", err, v.Position())
 	}
 	log.Lose(8)
@@ -244,7 +245,8 @@ func TestAShorterLedgerIsRefused(t *testing.T) {
 	r.catchUp(t, 0)
 	r.stop()
 	older, _ := filled(t, 5)
-	if err := ends(t, v, older, nil); !strings.Contains(err.Error(), "older copy") || !strings.Contains(err.Error(), "delete the folder") {
+	err := ends(t, v, older, nil)
+	if !strings.Contains(err.Error(), "older copy") || !strings.Contains(err.Error(), "delete the folder") {
 		t.Errorf("the views stop with %v", err)
 	}
 }

@@ -225,7 +225,8 @@ func TestTableUnderReaders(t *testing.T) {
 					t.Errorf("by digest: %v %v", ok, k)
 					return
 				}
-				if _, ok := table.byID(want.ID, &k); !ok || k.Sequence < seen[i%n] || len(k.Name) != int(k.Sequence%100) && k.Sequence > n {
+				_, ok := table.byID(want.ID, &k)
+				if !ok || k.Sequence < seen[i%n] || k.Sequence > n && len(k.Name) != int(k.Sequence%100) {
 					t.Errorf("by id: %v sequence %d after %d, name %q", ok, k.Sequence, seen[i%n], k.Name)
 					return
 				}

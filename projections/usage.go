@@ -81,8 +81,8 @@ func (v *Views) commitUses(sequence uint64, data []byte) error {
 	if err := events.DecodeUsage(data, func(u events.Use) { errs = append(errs, v.addUse(b, &u)) }); err != nil {
 		return err
 	}
-	position := binary.BigEndian.AppendUint64(nil, sequence)
-	if err := errors.Join(append(errs, b.Set([]byte(usagePositionKey), position, nil))...); err != nil {
+	errs = append(errs, b.Set([]byte(usagePositionKey), packNumbers(sequence), nil))
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return b.Commit(pebble.NoSync)

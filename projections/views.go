@@ -119,20 +119,18 @@ func (v *Views) load() error {
 	if err := v.migrate(); err != nil {
 		return err
 	}
-	position, err := v.number(positionKey)
+	var position, keys, uses uint64
+	err := errors.Join(v.numbers(positionKey, &position, &keys), v.numbers(usagePositionKey, &uses))
 	if err != nil {
-		return v.openError(err)
-	}
-	uses, err := v.number(usagePositionKey)
-	if err != nil {
-		return v.openError(err)
-	}
-	if err := v.loadTable(); err != nil {
 		return v.openError(err)
 	}
 	v.position.Store(position)
 	v.known.Store(position)
+	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
+	if err := v.loadTable(); err != nil {
+		return v.openError(err)
+	}
 	return nil
 }
 
@@ -185,16 +183,25 @@ func (v *Views) get(key []byte, use func(value []byte) error) (ok bool, err erro
 	return true, errors.Join(err, closer.Close())
 }
 
-// number is the 8-byte value under a key, 0 when there is none.
-func (v *Views) number(key string) (n uint64, err error) {
-	_, err = v.get([]byte(key), func(value []byte) error {
-		if len(value) != 8 {
+// numbers sets the numbers that packNumbers put under a key, if it is there.
+func (v *Views) numbers(key string, into ...*uint64) error {
+	_, err := v.get([]byte(key), func(value []byte) error {
+		if len(value) != 8*len(into) {
 			return errDamaged
 		}
-		n = binary.BigEndian.Uint64(value)
+		for i, n := range into {
+			*n = binary.BigEndian.Uint64(value[8*i:])
+		}
 		return nil
 	})
-	return n, err
+	return err
+}
+
+func packNumbers(numbers ...uint64) (value []byte) {
+	for _, n := range numbers {
+		value = binary.BigEndian.AppendUint64(value, n)
+	}
+	return value
 }
 
 // scan calls each with all entries whose key begins with prefix, in order. Keys and values are valid until it returns.

@@ -10,7 +10,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/uuid"
 
-	"keyledger/events"
 	"keyledger/ledger"
 	"keyledger/ledger/ledgertest"
 	"keyledger/projections"
@@ -85,38 +84,4 @@ func TestAForeignCursorIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", cursor, err)
 		}
 	}
-}
-
-// TestUsesOutliveTheirRestart applies uses, of a key that is not known yet too, and opens the views again.
-func TestUsesOutliveARestart(t *testing.T) {
-	modes(t, func(t *testing.T, diskIndex bool) {
-		log, keys := filled(t, 3)
-		at := time.Date(2026, 11, 2, 3, 4, 5, 678_000, time.UTC)
-		use := func(last time.Time, agent string) {
-			data, err := events.EncodeUsage([]events.Use{{
-				KeyID: keys[0].Key.ID, Last: last, Count: 5, Origin: events.Origin{IP: "192.0.2.7", UserAgent: agent},
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := log.AppendUsage(t.Context(), data); err != nil {
-				t.Fatal(err)
-			}
-		}
-		use(at, "curl")
-		use(at.Add(-time.Second), "late")
-		o := projections.Options{FS: vfs.NewMem(), Dir: "views", DiskIndex: diskIndex}
-		session(t, o, log, func(v *running) { v.catchUp(t, 2) })
-		v := open(t, o)
-		want := ledger.LastUse{Use: ledger.Use{LastAt: at, Count: 10}, IP: "192.0.2.7", UserAgent: "curl"}
-		if got, err := v.LastUse(t.Context(), keys[0].Key.ID); err != nil || got != want {
-			t.Errorf("%+v %v", got, err)
-		}
-		if k, _, _, err := v.KeyByDigest(keys[0].Token.Digest()); err != nil || k.Use != want.Use {
-			t.Errorf("%+v %v", k.Use, err)
-		}
-		if got, err := v.LastUse(t.Context(), keys[1].Key.ID); err != nil || got != (ledger.LastUse{}) {
-			t.Errorf("%+v %v", got, err)
-		}
-	})
 }

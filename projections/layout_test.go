@@ -1,0 +1,58 @@
+package projections
+
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+	"time"
+
+	"keyledger/ledger"
+)
+
+// TestStoredFormats holds the bytes that are on disks. Where one has to change, the version of its view goes up, and the
+// line here changes with it.
+func TestStoredFormats(t *testing.T) {
+	k := typicalKey(7)
+	k.PreviousDigest = digestOf(8)
+	k.RotatedAt = k.CreatedAt.Add(time.Minute)
+	k.UpdatedAt = k.RotatedAt
+	k.Metadata = []byte(`{"a":1}`)
+	a := ledger.Agent{ID: "bot", Name: "Bot", Workspace: "acme", CreatedAt: k.CreatedAt, CreatedBy: "system", Sequence: 300}
+	u := ledger.LastUse{Use: ledger.Use{LastAt: k.CreatedAt, Count: 200}, IP: "192.0.2.1", UserAgent: "curl"}
+	for name, got := range map[string][]byte{
+		"key":        packKey(nil, &k, nil),
+		"list":       appendPlace(appendList(nil, workspacePrefix, "acme"), ledger.Cursor{CreatedAt: k.CreatedAt, ID: k.ID}),
+		"history":    historyKey(k.ID, 300),
+		"claim":      claimKey("token", "abc"),
+		"agent":      packAgent(&a),
+		"agent key":  agentKey(agentPrefix, "acme", "", "bot"),
+		"agent list": agentListKey(workspaceAgents, "acme"),
+		"use":        packUse(nil, &u),
+		"digest":     digestKey(k.Digest)[:5],
+		"numbers":    packNumbers(1, 2),
+	} {
+		if want := strings.Join(strings.Fields(storedFormats()[name]), ""); hex.EncodeToString(got) != want {
+			t.Errorf("%s:\n got %x\nwant %s", name, got, want)
+		}
+	}
+}
+
+func storedFormats() map[string]string {
+	return map[string]string{
+		"key": `
+			6913c10301a0c4506c0572e1c584133ac916ab3c10d5e17db59ed24016635cb4ab9df0a272384d0f7a1d52ee4f45f372
+			ee5269f12502e4a8de357d37b0ba634906e87d0c29c51a11372d5805f7c69d591f7454d2007e52559429a76cf56c8408
+			ea01ea9d9c39ea9d9c3916776f726b73706163652d37186465706c6f79206b657920371c6b6c5f30303037e280a67758
+			795a14726561642077726974654830316130356633652d303030302d373030302d383030302d30303030303030303030
+			3037077b2261223a317d`,
+		"list":       "770461636d657ff9a40125da0c02fe5f3baf93fa8d1e3a7becc536e954c3",
+		"history":    "6801a0c4506c0572e1c584133ac916ab3c000000000000012c",
+		"claim":      "6305746f6b656e03616263",
+		"agent":      "facfafa2dbffad06ac0203626f7403426f740461636d65000673797374656d",
+		"agent key":  "610461636d650003626f74",
+		"agent list": "67770461636d65",
+		"use":        "facfafa2dbffad06c801093139322e302e322e31046375726c",
+		"digest":     "6410d5e17d",
+		"numbers":    "00000000000000010000000000000002",
+	}
+}

@@ -24,8 +24,11 @@ import (
 // and every view equals one that is built anew from the ledger.
 func TestKilledWhileCreating(t *testing.T) {
 	rounds, creates, connections := 10, 10_000, 128
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		rounds, creates, connections = 2, 1_000, 32
+	case raced:
+		creates = 1_000
 	}
 	data := t.TempDir()
 	acknowledged := map[string]client.Issued{} // by name

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"keyledger/client"
 	"keyledger/ledger"
@@ -77,13 +78,18 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
+// message is what a human reads of err.
 func message(err error) string {
-	var refused *client.Error
-	if errors.As(err, &refused) && refused.Status == http.StatusUnauthorized {
-		return err.Error() + "; give a token with --token-file, or in KEYLEDGER_TOKEN"
-	}
 	if errors.Is(err, context.Canceled) {
 		return "interrupted"
 	}
-	return err.Error()
+	text := err.Error()
+	var refused *client.Error
+	switch {
+	case errors.As(err, &refused) && refused.Status == http.StatusUnauthorized:
+		text += "; give a token with --token-file, or in KEYLEDGER_TOKEN"
+	case errors.As(err, &refused) && refused.Status >= http.StatusInternalServerError && refused.RequestID != "":
+		text += "; in the server's log it is request " + refused.RequestID
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(text, "keyledger: "), "client: ")
 }

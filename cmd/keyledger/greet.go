@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -16,7 +17,7 @@ func (n *node) greet() {
 		return
 	}
 	token := n.folder.file(rootTokenFile)
-	if n.config.rootToken != "" {
+	if _, err := os.Stat(token); err != nil { // it was configured, or another node has it
 		token = "FILE-WITH-THE-ROOT-TOKEN"
 	}
 	var b strings.Builder

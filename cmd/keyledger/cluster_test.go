@@ -70,8 +70,8 @@ func TestTwoNodes(t *testing.T) {
 	}
 }
 
-// TestNATSStartsLater: a node waits for its NATS, not ready, and stops when it is told to.
-func TestNATSStartsLater(t *testing.T) {
+// TestNATSIsNotThere: a node waits for its NATS, not ready, says so, and stops when it is told to.
+func TestNATSIsNotThere(t *testing.T) {
 	data := t.TempDir()
 	s := serveHere(t, data, "--nats", "nats://127.0.0.1:1", "--secret", "one-secret-for-all-nodes-of-a-ledger")
 	url := awaitAddress(t, data)
@@ -79,6 +79,9 @@ func TestNATSStartsLater(t *testing.T) {
 		if got := status(t, url+path); got != want {
 			t.Errorf("%s answers %d, want %d", path, got, want)
 		}
+	}
+	for !strings.Contains(s.stderr.String(), "still starting") {
+		pause()
 	}
 	s.end(t, data, exitOK)
 }

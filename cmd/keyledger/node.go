@@ -70,13 +70,19 @@ func (n *node) run(ctx context.Context) error {
 		err = n.wait(ctx)
 	}
 	if ctx.Err() != nil {
-		n.log.Info("stopping", "error", err)
+		n.log.Info("stopping")
+		if !errors.Is(err, context.Canceled) {
+			n.log.Warn("this was given up", "error", err)
+		}
 		err = nil // it was told to stop, whatever it was doing
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.shutdownTimeout)
 	defer cancel()
 	return errors.Join(err, n.undo.run(stop))
 }
+
+// slowStep is how long a step of the start may take before it is told which one it is.
+const slowStep = 2 * time.Second
 
 // start brings the parts to life. What each step has made is undone, in the opposite order, when the node stops or a
 // later step fails: requests are finished, then usage is flushed, then the views stop, then the stores are closed.
@@ -85,18 +91,21 @@ func (n *node) start(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
-		{"data folder", n.takeFolder},
-		{"secret", n.readSecret},
-		{"port", n.listen},
-		{"stores", n.openStores},
-		{"api", n.newAPI},
-		{"followers", n.follow},
-		{"catching up", n.catchUp},
-		{"root key", n.makeRoot},
-		{"gate", n.open},
+		{"taking the data folder", n.takeFolder},
+		{"reading the secret", n.readSecret},
+		{"taking the port", n.listen},
+		{"opening the ledger and the views", n.openStores},
+		{"making the API", n.newAPI},
+		{"following the ledger", n.follow},
+		{"catching up with the ledger", n.catchUp},
+		{"making the root key", n.makeRoot},
+		{"opening the gate", n.open},
 	} {
 		begin := time.Now()
-		if err := step.do(ctx); err != nil {
+		slow := time.AfterFunc(slowStep, func() { n.log.Info("still starting", "step", step.name) })
+		err := step.do(ctx)
+		slow.Stop()
+		if err != nil {
 			return err
 		}
 		n.log.Debug("started", "step", step.name, "took", time.Since(begin))

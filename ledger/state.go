@@ -43,7 +43,8 @@ type State interface {
 	Position() uint64
 	WaitFor(ctx context.Context, sequence uint64) error
 
-	// Lag is how many events the log is known to hold beyond Position; Heard is when the log was last heard.
+	// Lag is how many events the log is known to hold beyond Position. Heard is the last moment at which the log was
+	// heard and of which the State shows all; zero: never.
 	Lag() uint64
 	Heard() time.Time
 }

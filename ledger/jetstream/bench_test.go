@@ -196,7 +196,11 @@ func BenchmarkTailLatency(b *testing.B) {
 				rmu.Unlock()
 				return err
 			})
-			time.Sleep(200 * time.Millisecond)
+			until(b, "the tail to hand over all that was appended", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(seen) >= len(returned)
+			})
 			mu.Lock()
 			defer mu.Unlock()
 			var late []time.Duration

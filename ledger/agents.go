@@ -72,7 +72,7 @@ func (s *Service) storeAgent(ctx context.Context, c *Call, event uuid.UUID, body
 	if err != nil {
 		return Agent{}, false, err
 	}
-	if e.Sequence, err = s.store(ctx, &e, 0, claim); err != nil {
+	if e.Sequence, err = s.store(ctx, c, &e, 0, claim); err != nil {
 		return Agent{}, false, err
 	}
 	if c.Entropy != nil {

@@ -181,7 +181,7 @@ func (s *Service) commit(ctx context.Context, cmd *command, k *Key, body events.
 	if err != nil {
 		return Key{}, err
 	}
-	if e.Sequence, err = s.store(ctx, &e, k.Sequence, claims...); err != nil {
+	if e.Sequence, err = s.store(ctx, cmd.call, &e, k.Sequence, claims...); err != nil {
 		return Key{}, err
 	}
 	if cmd.call.Entropy != nil {
@@ -211,19 +211,20 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 
 // store appends the claims and then the event as one commit, waits until this node shows it, and returns its sequence.
 // It fails with ErrConflict, or an *Error.
-func (s *Service) store(ctx context.Context, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
+func (s *Service) store(ctx context.Context, c *Call, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
 	last, err := entry(e, expect)
 	if err != nil {
 		return 0, err
 	}
-	sequence, err := s.log.Append(ctx, append(claims, last)...)
+	entries := append(claims, last)
+	sequence, err := s.log.Append(ctx, entries...)
 	if errors.Is(err, ErrConflict) {
 		return 0, ErrConflict
 	}
 	if err != nil {
 		return 0, failed(err)
 	}
-	if err := s.state.WaitFor(ctx, sequence); err != nil {
+	if err := s.show(ctx, c, entries, sequence); err != nil {
 		return 0, &Error{
 			Code:       CodeUnavailable,
 			Detail:     "stored, but not yet visible here",
@@ -232,6 +233,24 @@ func (s *Service) store(ctx context.Context, e *events.Event, expect uint64, cla
 		}
 	}
 	return sequence, nil
+}
+
+// show waits until this node shows entries that were stored up to a sequence.
+func (s *Service) show(ctx context.Context, c *Call, entries []Entry, last uint64) error {
+	if c.Entropy != nil {
+		return s.state.WaitFor(ctx, last) // what is stored may be of an earlier run, and of another time
+	}
+	return s.state.Show(ctx, stored(entries, last)...)
+}
+
+// stored are the messages of entries that were stored one after the other up to a sequence.
+func stored(entries []Entry, last uint64) []events.Message {
+	messages := make([]events.Message, len(entries))
+	for i := range entries {
+		messages[i] = entries[i].Message
+		messages[i].Sequence = last - uint64(len(entries)-1-i)
+	}
+	return messages
 }
 
 // entry is the message of an event with its guard.

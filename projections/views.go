@@ -57,6 +57,7 @@ type Views struct {
 	parts   []*pebble.Batch      // what each view adds to the current batch
 	pending map[uuid.UUID][]byte // packed keys of the current batch that only Pebble is going to have
 	packed  []byte
+	burst   burst // of events of this process
 	strays  int   // uses of keys that are not there yet
 	failed  error // a change that was not committed: the table may be ahead of Pebble for good
 
@@ -65,6 +66,7 @@ type Views struct {
 	known    atomic.Uint64 // the last sequence that the log is known to have
 	heard    heard
 	waiters  waiters
+	own      own
 
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
@@ -139,6 +141,9 @@ func (v *Views) Close() error {
 	v.waiters.stop(errClosed)
 	v.useWaiters.stop(errClosed)
 	v.metrics.unregister(v.options.Metrics)
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	v.failed = errClosed
 	if v.diskFull.Load() { // to flush would be to wait
 		return fmt.Errorf("projections: close: %w", errDiskFull)
 	}

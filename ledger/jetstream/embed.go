@@ -50,6 +50,7 @@ type Server struct {
 	account nkeys.KeyPair // of this process, the only one that may connect
 	lock    *flock.Flock
 	ns      atomic.Pointer[server.Server]
+	staging *staging // nil: the server stages batches on disk
 
 	trouble atomic.Pointer[error] // why nothing can be stored now
 	left    atomic.Int64          // bytes that may be stored until the next look at the room
@@ -92,6 +93,7 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if err := s.start(); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
+	s.staging = newStaging(storeDir(o.Dir))
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.check()
@@ -180,6 +182,7 @@ func (s *Server) Shutdown() {
 	s.stop()
 	<-s.watched
 	s.halt()
+	s.staging.close()
 	_ = s.lock.Close()
 }
 

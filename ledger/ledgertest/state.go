@@ -292,6 +292,11 @@ func (s *State) WaitFor(ctx context.Context, sequence uint64) error {
 	return s.until(ctx, func() bool { return s.position >= sequence })
 }
 
+// Show returns when the log has sent the messages.
+func (s *State) Show(ctx context.Context, messages ...events.Message) error {
+	return s.WaitFor(ctx, messages[len(messages)-1].Sequence)
+}
+
 // WaitForUses waits until so many uses of a key are seen.
 func (s *State) WaitForUses(ctx context.Context, key uuid.UUID, count uint64) error {
 	return s.until(ctx, func() bool { return s.uses[key].Count >= count })

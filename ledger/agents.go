@@ -113,6 +113,23 @@ func (s *Service) Agent(ctx context.Context, p *Principal, workspace, org, id st
 	return a, p.may(ScopeRead)
 }
 
+// AgentNamed returns the agent of an owner that has a name: scope ledger:keys:read. What is left out of the owner is what
+// the principal is bound to.
+func (s *Service) AgentNamed(ctx context.Context, p *Principal, workspace, org, name string) (Agent, error) {
+	owner, err := p.narrow(Owner{Workspace: workspace, Org: org})
+	if err != nil {
+		return Agent{}, notFound("agent")
+	}
+	a, ok, err := s.state.AgentByName(ctx, owner.Workspace, owner.Org, name)
+	if err != nil {
+		return Agent{}, failed(err)
+	}
+	if !ok || owner.AgentID != "" && owner.AgentID != a.ID {
+		return Agent{}, notFound("agent")
+	}
+	return a, p.may(ScopeRead)
+}
+
 // Agents returns one page of the agents within the principal's owner, newest first: scope ledger:keys:read.
 func (s *Service) Agents(ctx context.Context, p *Principal, q *AgentQuery) (AgentPage, error) {
 	owner, err := p.narrow(Owner{Workspace: q.Workspace, Org: q.Org})

@@ -26,6 +26,8 @@ type command struct {
 	event   uuid.UUID // id of its event
 	key     uuid.UUID // that it changes or makes
 	brought Secret    // token of the caller, whose digest it claims
+	short   bool      // the brought token may be short
+	mint    Mint      // nil: native tokens are minted
 	secret  [32]byte  // of the token that it mints when none was brought
 	minted  Secret
 	decide  decision
@@ -72,7 +74,13 @@ func stamp(id *uuid.UUID, at time.Time) {
 
 // drawSecret draws the bits of a token to be minted, or checks the one that was brought.
 func (cmd *command) drawSecret(prefix string) error {
-	if !cmd.brought.IsZero() {
+	switch {
+	case cmd.brought.IsZero():
+	case cmd.mint != nil:
+		return invalid("token", "cannot be brought here: it is made")
+	case cmd.short:
+		return checkShortToken(cmd.brought.Reveal())
+	default:
 		return checkToken(cmd.brought.Reveal(), prefix)
 	}
 	random := cmd.call.Entropy
@@ -90,13 +98,22 @@ func (cmd *command) token(prefix, environment string) (Secret, error) {
 	if !cmd.brought.IsZero() {
 		return cmd.brought, nil
 	}
-	if cmd.minted.IsZero() {
-		minted, err := MintToken(bytes.NewReader(cmd.secret[:]), prefix, environment)
-		if err != nil {
-			return Secret{}, err
-		}
-		cmd.minted = minted
+	if !cmd.minted.IsZero() {
+		return cmd.minted, nil
 	}
+	var err error
+	if cmd.mint == nil {
+		cmd.minted, err = MintToken(bytes.NewReader(cmd.secret[:]), prefix, environment)
+		return cmd.minted, err
+	}
+	minted, err := cmd.mint(cmd.key, cmd.secret)
+	if err != nil {
+		return Secret{}, failed(err)
+	}
+	if MalformedToken(minted, prefix) {
+		return Secret{}, failed(errors.New("ledger: a token was made that no verification takes"))
+	}
+	cmd.minted = NewSecret(minted)
 	return cmd.minted, nil
 }
 
@@ -198,7 +215,7 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 	if len(c.RequestID) > MaxRequestID || !isVisible(c.RequestID) {
 		return events.Event{}, invalid("request_id", "must be at most %d visible ASCII characters", MaxRequestID)
 	}
-	actor := "system"
+	actor := orDefault(c.Principal.Actor, "system")
 	if c.Principal.KeyID != uuid.Nil {
 		actor = c.Principal.KeyID.String()
 	}

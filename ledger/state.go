@@ -26,7 +26,8 @@ type State interface {
 	Agent(ctx context.Context, workspace, org, id string) (a Agent, ok bool, err error)
 	AgentByName(ctx context.Context, workspace, org, name string) (a Agent, ok bool, err error)
 
-	// Keys returns one page of the keys that q matches, newest first, those of one creation time by descending id.
+	// Keys returns one page of the keys that q matches, newest first, those of one creation time by descending id; or all
+	// the other way round.
 	// Agents returns one page of agents, newest first.
 	Keys(ctx context.Context, q *Query) (Page, error)
 	Agents(ctx context.Context, q *AgentQuery) (AgentPage, error)

@@ -8,6 +8,11 @@ import (
 )
 
 // VerifyRequest asks whether a token is good for something. Empty fields are not asked.
+//
+// A key is good for the owner that is exactly its own. A confined key (Key.Confined) is so in workspace, org and agent;
+// of peers and sessions it is good for those inside its owner: one with a session for that session alone, one with a peer
+// for that peer alone, one with neither for all of its workspace. It is not good for a workspace as a whole when it has
+// a peer or a session.
 type VerifyRequest struct {
 	Token       string
 	Scopes      []string // all must be held
@@ -125,7 +130,7 @@ func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
 		return KeyExpired
 	case now.Before(k.NotBefore):
 		return NotYetValid
-	case !r.asks(&k.Owner), r.Environment != "" && r.Environment != k.Environment:
+	case !r.asks(k), r.Environment != "" && r.Environment != k.Environment:
 		return WrongOwner
 	}
 	for _, scope := range r.Scopes {
@@ -136,8 +141,25 @@ func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
 	return Valid
 }
 
-// asks tells whether owner is the one asked for.
-func (r *VerifyRequest) asks(owner *Owner) bool {
-	asked := Principal{Owner: Owner{Workspace: r.Workspace, Org: r.Org, AgentID: r.Agent, Peer: r.Peer, Session: r.Session}}
-	return asked.covers(owner)
+// asks tells whether k is good for the owner asked for.
+func (r *VerifyRequest) asks(k *Key) bool {
+	asked := Principal{Owner: Owner{Workspace: r.Workspace, Org: r.Org, AgentID: r.Agent}}
+	if !k.Confined {
+		asked.Owner.Peer, asked.Owner.Session = r.Peer, r.Session
+	}
+	return asked.covers(&k.Owner) && (!k.Confined || r.inside(&k.Owner))
+}
+
+// inside tells whether the workspace, peer or session asked for lies inside the owner of a confined key.
+func (r *VerifyRequest) inside(o *Owner) bool {
+	whole := o.Peer == "" && o.Session == ""
+	switch {
+	case r.Session != "":
+		return whole || o.Session == r.Session
+	case r.Peer != "":
+		return whole || o.Session == "" && o.Peer == r.Peer
+	case r.Workspace != "":
+		return whole
+	}
+	return true
 }

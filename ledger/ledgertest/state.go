@@ -214,16 +214,24 @@ func (s *State) Keys(_ context.Context, q *ledger.Query) (page ledger.Page, err 
 	defer s.mu.RUnlock()
 	for id := range s.keys {
 		k, _ := s.key(id)
-		if q.Matches(&k) && (q.After == ledger.Cursor{} || q.After.Compare(place(&k)) < 0) {
+		if q.Matches(&k) && (q.After == ledger.Cursor{} || order(q, q.After, place(&k)) < 0) {
 			page.Keys = append(page.Keys, k)
 		}
 	}
-	slices.SortFunc(page.Keys, func(a, b ledger.Key) int { return place(&a).Compare(place(&b)) })
+	slices.SortFunc(page.Keys, func(a, b ledger.Key) int { return order(q, place(&a), place(&b)) })
 	if len(page.Keys) > q.Limit {
 		page.Keys = page.Keys[:q.Limit]
 		page.Next = place(&page.Keys[q.Limit-1])
 	}
 	return page, nil
+}
+
+// order orders places as a query wants them.
+func order(q *ledger.Query, a, b ledger.Cursor) int {
+	if q.OldestFirst {
+		return b.Compare(a)
+	}
+	return a.Compare(b)
 }
 
 func place(k *ledger.Key) ledger.Cursor { return ledger.Cursor{CreatedAt: k.CreatedAt, ID: k.ID} }

@@ -139,7 +139,8 @@ func beside(t testing.TB, something func(context.Context) error) {
 // address.
 func Serve(t testing.TB, server *http.Server) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

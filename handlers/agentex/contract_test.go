@@ -84,7 +84,9 @@ func TestDocument(t *testing.T) {
 	if err != nil || json.Unmarshal(raw, &published) != nil || json.Unmarshal(r.Body, &own) != nil {
 		t.Fatal(err, string(r.Body))
 	}
-	schemas := func(doc map[string]any) map[string]any { return doc["components"].(map[string]any)["schemas"].(map[string]any) }
+	schemas := func(doc map[string]any) map[string]any {
+		return doc["components"].(map[string]any)["schemas"].(map[string]any)
+	}
 	for name, schema := range schemas(published) {
 		if !reflect.DeepEqual(schemas(own)[name], schema) {
 			t.Errorf("the schema %s differs", name)

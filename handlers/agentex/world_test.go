@@ -25,7 +25,9 @@ type world struct {
 	contracts map[string]routers.Router
 }
 
-func newWorld(t testing.TB, jetStream bool) *world { return start(t, handlerstest.Options{JetStream: jetStream}, false) }
+func newWorld(t testing.TB, jetStream bool) *world {
+	return start(t, handlerstest.Options{JetStream: jetStream}, false)
+}
 
 // start starts a world whose dialect is open or not.
 func start(t testing.TB, o handlerstest.Options, open bool) *world {
@@ -44,7 +46,7 @@ func (w *world) mount(s *handlers.Server, service *ledger.Service, open bool) er
 		Service: service,
 		Secret:  []byte("of internal keys, at least 32 bytes"),
 		Open:    open,
-		Now:     w.Now,
+		Now:     func() time.Time { return w.World.Now() },
 	})
 	if err != nil {
 		return err
@@ -58,9 +60,6 @@ func (w *world) mount(s *handlers.Server, service *ledger.Service, open bool) er
 	}
 	return s.Mount(routes, agentex.Render)
 }
-
-// Now is the time of the world.
-func (w *world) Now() (now time.Time) { return w.World.Now() }
 
 // register registers an agent, past HTTP.
 func (w *world) register(t testing.TB, name, workspace string) ledger.Agent {

@@ -101,6 +101,8 @@ func TestForbidden(t *testing.T) {
 		external:                 {403, 403, 404, 404, 403, 403, 404, 403},
 		with():                   {403, 403, 404, 404, 403, 403, 404, 403},
 		with(ledger.ScopeRead):   {403, 200, 200, 200, 403, 403, 403, 403},
+		with(ledger.ScopeCreate): {403, 403, 404, 404, 403, 403, 404, 403},
+		w.Key(t, ledger.Create{Scopes: []string{ledger.ScopeCreate}}).Token.Reveal(): {403, 403, 404, 404, 403, 403, 404, 403},
 		with(ledger.ScopeRevoke): {403, 403, 404, 404, 403, 403, 404, 403},
 	} {
 		for i, in := range w.routes(id) {

@@ -49,6 +49,10 @@ func (d *dialect) register(x *handlers.Exchange) error {
 	if err := f.err(); err != nil {
 		return err
 	}
+	// The internal key is read too: who may not should not leave an agent without one behind.
+	if err := ledger.Allow(&x.Principal, ledger.ScopeRead, &x.Principal.Owner); err != nil {
+		return err
+	}
 	return x.Once(func() error {
 		agent, _, err := d.Service.RegisterAgent(x.Context(), x.Call(), &ledger.RegisterAgent{
 			ID: id, Name: out.Name, Workspace: workspaceOf(x), Org: x.Principal.Owner.Org,

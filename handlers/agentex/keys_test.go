@@ -243,6 +243,18 @@ func TestUnavailable(t *testing.T) {
 	w.do(t, root("POST", "/agent_api_keys", `{"name":"a","agent_name":"test-agent"}`), 200)
 }
 
+// A node that is cut off from the ledger knows nobody, and says so in the original's shape.
+func TestStale(t *testing.T) {
+	w := start(t, handlerstest.Options{Configure: func(_ *handlers.Config, rules *ledger.Config) { rules.MaxStaleness = -1 }}, false)
+	for _, in := range w.routes("x") {
+		in.Token = w.Root
+		r := w.do(t, in, 503)
+		if says(t, r, message("503", "this node is cut off from the ledger")); r.Header.Get("Retry-After") != "1" {
+			t.Errorf("%v", r.Header)
+		}
+	}
+}
+
 func TestMinSequence(t *testing.T) {
 	w := newWorld(t, false)
 	in := root("GET", "/agent_api_keys?agent_name=test-agent", "")

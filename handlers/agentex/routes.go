@@ -40,8 +40,7 @@ func Routes(c Config) ([]handlers.Route, error) {
 		c.Now = time.Now
 	}
 	d := &dialect{c}
-	// Of routes with the same path the first is the one that Allow tells of. Names may hold slashes only so that they
-	// can be refused in the vendor's words.
+	// Names match with slashes in them only so that these can be refused in the original's words.
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	const named = "/agent_api_keys/name/{name:.+}"
 	routes := []handlers.Route{

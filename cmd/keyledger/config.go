@@ -35,6 +35,10 @@ type config struct {
 	secret, secretFile       string
 	tokenPrefix              string
 
+	dialects                       string
+	chosenDialects                 []string // parsed from dialects
+	honchoSecret, honchoSecretFile string
+
 	name           string
 	metricsPublic  bool
 	trusted        []string
@@ -67,6 +71,9 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
+	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to answer beside the own one, with commas; none for none")
+	f.StringVar(&c.honchoSecret, "honcho-jwt-secret", "", "secret that signs Honcho's keys, its AUTH_JWT_SECRET; empty makes none, as a Honcho with authentication off")
+	f.StringVar(&c.honchoSecretFile, "honcho-jwt-secret-file", "", "file that holds Honcho's secret")
 	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
@@ -83,6 +90,9 @@ func (c *config) check() error {
 		return err
 	}
 	if c.secret, err = secretOf("secret", c.secret, c.secretFile); err != nil {
+		return err
+	}
+	if c.honchoSecret, err = secretOf("honcho-jwt-secret", c.honchoSecret, c.honchoSecretFile); err != nil {
 		return err
 	}
 	if err := errors.Join(c.checkAddresses(), c.checkNATS(), c.checkSecrets(), c.checkRest()); err != nil {
@@ -148,6 +158,8 @@ func (c *config) checkSecrets() error {
 }
 
 func (c *config) checkRest() error {
+	var unknown error
+	c.chosenDialects, unknown = parseDialects(c.dialects)
 	for _, network := range c.trusted {
 		prefix, err := netip.ParsePrefix(network)
 		if err != nil {
@@ -156,6 +168,7 @@ func (c *config) checkRest() error {
 		c.trustedProxies = append(c.trustedProxies, prefix)
 	}
 	return errors.Join(
+		unknown,
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),

@@ -150,11 +150,17 @@ func verify(t testing.TB, w *handlerstest.World, key, more string) string {
 // read decodes a file of testdata.
 func read(t testing.TB, name string, into any) {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/" + name)
+	if err := json.Unmarshal(raw(t, name), into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// raw is a file of testdata.
+func raw(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile("testdata/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(raw, into); err != nil {
-		t.Fatal(err)
-	}
+	return text
 }

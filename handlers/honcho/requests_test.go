@@ -1,6 +1,7 @@
 package honcho_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -164,6 +165,36 @@ func TestIdempotencyKey(t *testing.T) {
 	refused(t, w, in, 413, "the body is larger than 65536 bytes")
 	in.Header, in.Body = map[string]string{"Keyledger-Min-Sequence": "x"}, ""
 	refused(t, w, in, 422, "the header is not one whole number")
+}
+
+// While the first request with an Idempotency-Key runs, a second one is told so, and not to come again at once.
+func TestIdempotencyKeyIsRunning(t *testing.T) {
+	w := newWorld(t, secret)
+	log := w.Log.(*ledgertest.Log)
+	begun, release := make(chan bool), make(chan bool)
+	log.Inject(func(_ context.Context, op ledgertest.Op) ledgertest.Fault {
+		if op == ledgertest.OpAppend {
+			close(begun)
+			<-release
+		}
+		return ledgertest.Fault{}
+	})
+	in := ask(admin, "workspace_id", "a")
+	in.Header = map[string]string{"Idempotency-Key": "one"}
+	first := make(chan handlerstest.Response, 1)
+	go func() { first <- w.Do(t, in) }()
+	<-begun
+	r := w.Refuses(t, in, 409)
+	if detail, _ := r.Field("detail").(string); detail == "" || r.Header.Get("X-Should-Retry") != "false" {
+		t.Errorf("%v %s", r.Header, r.Body)
+	}
+	close(release)
+	made := <-first
+	key, _ := made.Field("key").(string)
+	w.Hide(key)
+	if made.Status != 200 || key == "" {
+		t.Errorf("%d %s", made.Status, made.Body)
+	}
 }
 
 // A ledger that cannot take the key is 503, in Honcho's form, and says when to come again.

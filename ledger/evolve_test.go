@@ -47,6 +47,7 @@ func TestEvolve(t *testing.T) {
 		PreviousExpiresAt: at(65), // as the shorter expiry left it
 		DisabledAt:        at(6),
 		Sequence:          7,
+		Revision:          7,
 		LastEvent:         last.ID,
 	}
 	if !reflect.DeepEqual(k, want) {

@@ -15,7 +15,7 @@ type Call struct {
 	Principal Principal
 	RequestID string // at most 128 visible ASCII characters
 	Origin    events.Origin
-	// IfSequence, when not 0, is the sequence the caller saw (If-Match): another is CodePrecondition.
+	// IfSequence, when not 0, is the Key.Revision the caller saw (If-Match): another is CodePrecondition.
 	IfSequence uint64
 	// Entropy, when not nil, is where ids and secrets come from: the same bytes make the same command, so that its
 	// repetition after a lost answer is recognised and gives the first result. nil: crypto/rand.
@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	FirstUses    bool             // first uses are noted, for an Announcer
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -39,6 +40,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	firsts    *firstUses
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -59,6 +61,9 @@ func New(c Config) *Service {
 	}
 	if s.clock == nil {
 		s.clock = time.Now
+	}
+	if c.FirstUses {
+		s.firsts = &firstUses{waiting: make(map[uuid.UUID]time.Time)}
 	}
 	return s
 }

@@ -100,6 +100,9 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 	if v.Decision == Valid && s.usage != nil {
 		s.usage.Touch(v.Key.ID, now, r.Origin)
 	}
+	if v.Decision == Valid && !v.Key.FirstUsed {
+		s.firsts.note(v.Key.ID, now)
+	}
 	return v, nil
 }
 

@@ -232,9 +232,11 @@ func TestAnnounceOnManyNodes(t *testing.T) {
 		w.noticed(id, inWeek, inDay, "expired")
 	}
 	w.level(nodes)
-	for i, n := range nodes {
-		if err := nodes[0].state.Diff(w.ctx(), n.state); err != nil {
-			t.Errorf("node %d: %v", i, err)
+	for _, id := range ids {
+		for i, n := range nodes {
+			if k := must(n.Key(w.ctx(), &w.root.Principal, id)); !k.Announced.Equal(k.ExpiresAt) {
+				t.Fatalf("on node %d, the expiry of key %s at %s is announced up to %s", i, id, k.ExpiresAt, k.Announced)
+			}
 		}
 	}
 }
@@ -378,14 +380,17 @@ func newUsedWorld(t *testing.T) *usedWorld {
 	t.Helper()
 	w := &usedWorld{world: newWorld(t)}
 	w.usage = ledger.NewUsage(w.log, time.Hour)
-	w.Service = w.another()
+	w.Service = w.recording(w.state)
 	w.root.Principal = w.principal(w.first.Token)
 	return w
 }
 
 // another is another node that records uses.
 func (w *usedWorld) another() *ledger.Service {
-	state := ledgertest.Follow(w.t, w.log, w.clock.Now)
+	return w.recording(ledgertest.Follow(w.t, w.log, w.clock.Now))
+}
+
+func (w *usedWorld) recording(state *ledgertest.State) *ledger.Service {
 	return ledger.New(ledger.Config{
 		Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages, Usage: w.usage, FirstUses: true,
 	})

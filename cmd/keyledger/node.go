@@ -99,6 +99,7 @@ func (n *node) start(ctx context.Context) error {
 		{"following the ledger", n.follow},
 		{"catching up with the ledger", n.catchUp},
 		{"making the root key", n.makeRoot},
+		{"announcing notices", n.announce},
 		{"opening the gate", n.open},
 	} {
 		begin := time.Now()

@@ -218,6 +218,7 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		FirstUses:    n.config.firstUsedRate > 0,
 	})
 	lines := handlers.NewLogWriter(n.progress, accessDelay)
 	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
@@ -306,6 +307,17 @@ func (n *node) awaitWord(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// announce lets the notices of keys be stored: the views must hold what the ledger holds, else most would be there already.
+func (n *node) announce(context.Context) error {
+	announcer := ledger.NewAnnouncer(n.service, ledger.AnnouncerConfig{
+		Horizons:  n.config.horizons,
+		FirstUses: n.config.firstUsedRate,
+		Failed:    func(err error) { n.log.Warn("notices of keys cannot be stored: it is tried again", "error", err) },
+	})
+	n.background("stop announcing", announcer.Run)
 	return nil
 }
 

@@ -112,6 +112,10 @@ func TestNoticesOfTwoNodes(t *testing.T) {
 	awaitHistory(t, other, used.ID, "key.created key.first_used")
 	awaitHistory(t, other, short.ID, "key.created key.expiring key.expired")
 	awaitHistory(t, on, used.ID, "key.created key.first_used")
+	name := "renamed"
+	if _, err := on.UpdateKey(ctx, used.ID, client.UpdateKey{Name: &name}, client.IfSequence(used.Sequence)); err != nil {
+		t.Errorf("a change of what was only used since: %v", err)
+	}
 	key, err := on.Key(ctx, short.ID)
 	if err != nil || key.Status != client.Expired || key.Sequence != short.Sequence {
 		t.Errorf("the key is %s at %d, created at %d: %v", key.Status, key.Sequence, short.Sequence, err)

@@ -77,7 +77,7 @@ func (s *Service) Events(ctx context.Context, p *Principal, owner Owner, from ui
 	if owner.Peer != "" || owner.Session != "" {
 		return nil, forbidden("your key is bound to a peer or a session: read the events of its keys")
 	}
-	if err := checkOwner(&owner); err != nil {
+	if err := CheckOwner(&owner); err != nil {
 		return nil, err
 	}
 	if err := checkLimit(limit); err != nil {

@@ -1,6 +1,7 @@
 package fastapi
 
 import (
+	"errors"
 	"fmt"
 )
 
@@ -41,6 +42,21 @@ func (p Problems) Err() error {
 		return nil
 	}
 	return p
+}
+
+// Join is the Problems in errs as one, in their order; an error among them that is something else goes before.
+func Join(errs ...error) error {
+	var all Problems
+	for _, err := range errs {
+		var problems Problems
+		switch {
+		case errors.As(err, &problems):
+			all = append(all, problems...)
+		case err != nil:
+			return err
+		}
+	}
+	return all.Err()
 }
 
 // Missing is the problem of something that is required and is not there, within input.

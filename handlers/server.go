@@ -185,7 +185,7 @@ func (s *Server) command(x *Exchange) error {
 	if len(keys) == 0 || x.route.Public {
 		return handle()
 	}
-	body, err := x.Input()
+	body, err := x.RawInput() // whether it may be of its media type is for the handler to say
 	if err != nil {
 		return err
 	}

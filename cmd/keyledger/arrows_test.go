@@ -19,14 +19,16 @@ func arrows() map[string][]string {
 		"handlers":              {"events", "ledger", "projections"},
 		"client":                {"events"},
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
-		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+		"handlers/openlayer":    {"events", "ledger", "projections", "handlers"},
+		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/openlayer",
+			"client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"net/http":               {"handlers", "handlers/openlayer", "handlers/handlerstest", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},

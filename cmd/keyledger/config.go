@@ -40,6 +40,9 @@ type config struct {
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
 
+	dialects    string
+	dialectList []string // parsed from dialects
+
 	maxStaleness    time.Duration
 	verifyIndex     string
 	shutdownTimeout time.Duration
@@ -71,6 +74,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -155,7 +159,10 @@ func (c *config) checkRest() error {
 		}
 		c.trustedProxies = append(c.trustedProxies, prefix)
 	}
+	var err error
+	c.dialectList, err = parseDialects(c.dialects)
 	return errors.Join(
+		err,
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),

@@ -238,6 +238,9 @@ func (n *node) newAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.mountDialects(api); err != nil {
+		return err
+	}
 	n.gate.pass(api)
 	return nil
 }

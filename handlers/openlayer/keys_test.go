@@ -297,6 +297,10 @@ func TestRights(t *testing.T) {
 	if native(poor.secret) != 403 {
 		t.Error("it can read, and its maker cannot")
 	}
+	// Nor does who may change keys get at the rights of one that may more.
+	w.token = w.Key(t, ledger.Create{Owner: owner, Scopes: []string{ledger.ScopeRead, ledger.ScopeUpdate}}).Token.Reveal()
+	w.refused(t, "PUT", k.target, `{"name":"x"}`, 403)
+	w.refused(t, "POST", k.target+"/rotate", "", 403)
 	root := w.as(t, w.Root, "POST", keysPath, "")
 	w.refusedAs(t, theIssued(t, root).secret, "GET", "/v1/workspaces/another/api-keys", "", 404)
 }

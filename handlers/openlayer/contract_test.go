@@ -101,19 +101,16 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 }
 
 // contract holds answers against the document.
-type contract struct {
-	router routers.Router
-	url    string
-}
+type contract struct{ routers.Router }
 
-func (c *contract) hold(t *testing.T, method, target, body string, a *handlerstest.Response) {
+func (c contract) hold(t *testing.T, method, target, body string, a *handlerstest.Response) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, target, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
-	route, parameters, err := c.router.FindRoute(r)
+	route, parameters, err := c.FindRoute(r)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, target, err)
 	}
@@ -142,7 +139,7 @@ func TestAnswersAreAsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &contract{router: router}
+	c := contract{router}
 	none := w.Key(t, ledger.Create{Owner: ledger.Owner{Workspace: workspace}}).Token.Reveal()
 	end := w.Now().Add(time.Hour).Format(time.RFC3339)
 	k := w.create(t, `{"expiresAt":"`+end+`"}`)

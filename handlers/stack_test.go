@@ -51,11 +51,12 @@ func newStack(t testing.TB, logger *slog.Logger) *stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.log.Close)
-	if s.views, err = projections.Open(projections.Options{Dir: t.TempDir()}); err != nil {
+	feed := new(ledger.Feed)
+	if s.views, err = projections.Open(projections.Options{Dir: t.TempDir(), Applied: feed.Publish}); err != nil {
 		t.Fatal(err)
 	}
 	usage := ledger.NewUsage(s.log, 0)
-	s.service = ledger.New(ledger.Config{Log: s.log, State: s.views, Usage: usage})
+	s.service = ledger.New(ledger.Config{Log: s.log, State: s.views, Usage: usage, Feed: feed})
 	metrics := prometheus.NewRegistry()
 	s.server, err = handlers.New(handlers.Config{
 		Service:    s.service,

@@ -53,9 +53,10 @@ func (w *world) later(d time.Duration) { w.shift.Add(int64(d)) }
 func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *world {
 	t.Helper()
 	w := &world{t: t, log: ledgertest.NewLog(), metrics: prometheus.NewRegistry(), secrets: []string{rootToken}}
-	w.state = ledgertest.Follow(t, w.log, w.now)
+	feed := new(ledger.Feed)
+	w.state = ledgertest.Follow(t, w.log, w.now, feed)
 	usage := ledger.NewUsage(w.log, 10*time.Millisecond)
-	rules := ledger.Config{Log: w.log, State: w.state, Now: w.now, MaxStaleness: 100 * 365 * 24 * time.Hour, Usage: usage}
+	rules := ledger.Config{Log: w.log, State: w.state, Now: w.now, MaxStaleness: 100 * 365 * 24 * time.Hour, Usage: usage, Feed: feed}
 	config := handlers.Config{
 		State:      w.state,
 		Memo:       w.log,

@@ -55,7 +55,7 @@ func (s *Service) Authenticate(ctx context.Context, token string, origin events.
 		return Principal{}, &Error{Code: CodeUnauthenticated, Detail: "the token is not valid"}
 	}
 	k := &v.Key
-	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt}, nil
+	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt, digest: digest(token)}, nil
 }
 
 // Verify decides about a token, for a principal with the scope ledger:keys:verify, and records its use when it is valid.
@@ -80,8 +80,8 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		return v, nil
 	}
 	now := s.clock()
-	if now.Sub(s.state.Heard()) > s.staleness {
-		return v, &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	if err := s.fresh(now); err != nil {
+		return v, err
 	}
 	var previous bool
 	v.Key, previous, v.Found, err = s.lookup(ctx, digest(r.Token))
@@ -96,6 +96,14 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		s.usage.Touch(v.Key.ID, now, r.Origin)
 	}
 	return v, nil
+}
+
+// fresh is nil unless this node was cut off from the log for longer than MaxStaleness.
+func (s *Service) fresh(now time.Time) error {
+	if now.Sub(s.state.Heard()) > s.staleness {
+		return &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	}
+	return nil
 }
 
 // lookup finds the key of a digest. What is not there while this node is behind may just have come to another one, so

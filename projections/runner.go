@@ -157,6 +157,7 @@ func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) err
 			return err
 		}
 		for _, b := range waiting {
+			v.options.Applied(b.events)
 			select {
 			case used <- b:
 			default:

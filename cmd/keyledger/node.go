@@ -35,6 +35,7 @@ type node struct {
 	broken    atomic.Pointer[error]
 	events    *jetstream.Log
 	views     *projections.Views
+	feed      ledger.Feed
 	usage     *ledger.Usage
 	service   *ledger.Service
 	rootToken string // minted at this start, to be shown

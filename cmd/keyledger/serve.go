@@ -195,6 +195,7 @@ func (n *node) openViews() error {
 		Dir:       n.folder.file(viewsFolder),
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
+		Applied:   n.feed.Publish,
 		Logger:    n.log,
 		Progress:  n.progress.show,
 	})
@@ -218,6 +219,7 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		Feed:         &n.feed,
 	})
 	lines := handlers.NewLogWriter(n.progress, accessDelay)
 	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
@@ -238,6 +240,7 @@ func (n *node) newAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.http.RegisterOnShutdown(api.EndStreams)
 	n.gate.pass(api)
 	return nil
 }

@@ -1,0 +1,410 @@
+package handlers_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyledger/handlers"
+	"keyledger/ledger"
+)
+
+const (
+	sse   = "text/event-stream"
+	lined = "application/x-ndjson"
+)
+
+// client is one of a stream: a reader of Server-Sent Events as WHATWG HTML section 9.2.6 has it, or of lines.
+type client struct {
+	t      testing.TB
+	answer *http.Response
+	body   *bufio.Reader
+	hangUp context.CancelFunc
+	lastID string // what to resume after
+	beats  int    // heartbeats seen
+}
+
+// listen opens a stream. What takes longer than 30 s in all fails.
+func listen(t testing.TB, address, path, media string, header ...string) *client {
+	t.Helper()
+	l := dial(t, address, path, media, header...)
+	if l.answer.StatusCode != http.StatusOK || l.answer.Header.Get("Content-Type") != media {
+		text, _ := io.ReadAll(l.answer.Body)
+		t.Fatalf("%s: %d, %s\n%s", path, l.answer.StatusCode, l.answer.Header.Get("Content-Type"), text)
+	}
+	return l
+}
+
+// dial asks for a stream, whatever the answer.
+func dial(t testing.TB, address, path, media string, header ...string) *client {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+rootToken)
+	r.Header.Set("Accept", media)
+	for name, value := range with(header...) {
+		r.Header.Set(name, value)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { answer.Body.Close() })
+	l := &client{t: t, answer: answer, body: bufio.NewReader(answer.Body), hangUp: cancel}
+	l.lastID = r.Header.Get("Last-Event-ID")
+	return l
+}
+
+// event is what a client gets.
+type event struct {
+	id   string // of the block; of a line, its sequence
+	text string
+}
+
+// next is the next event.
+func (l *client) next() (event, error) {
+	data, block := "", 0
+	for {
+		line, err := l.body.ReadString('\n')
+		if err != nil {
+			return event{}, err
+		}
+		line = strings.TrimSuffix(line, "\n")
+		name, value, _ := strings.Cut(line, ": ")
+		switch {
+		case l.answer.Header.Get("Content-Type") == lined && line == "", name == "" && value == "heartbeat":
+			l.beats++
+		case l.answer.Header.Get("Content-Type") == lined:
+			l.lastID = sequence(l.t, line)
+			return event{l.lastID, line}, nil
+		case line == "" && data != "":
+			return event{l.lastID, data}, nil
+		case line == "" && block == 0:
+			l.t.Fatal("an empty block")
+		case name == "data":
+			data += value
+		case name == "id":
+			l.lastID = value
+		case name != "retry" && line != "":
+			l.t.Fatalf("the line %q", line)
+		}
+		if block++; line == "" {
+			block = 0
+		}
+	}
+}
+
+// must is next, which must not fail.
+func (l *client) must() event {
+	l.t.Helper()
+	e, err := l.next()
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return e
+}
+
+// end fails unless the stream ends, within the time of listen, without another event.
+func (l *client) end() error {
+	l.t.Helper()
+	e, err := l.next()
+	if err == nil || errors.Is(err, context.DeadlineExceeded) {
+		l.t.Fatalf("the stream goes on: %v %v", e, err)
+	}
+	return err
+}
+
+// sequence is that in the exchange form of an event.
+func sequence(t testing.TB, text string) string {
+	t.Helper()
+	var e struct{ Sequence string }
+	if err := json.Unmarshal([]byte(text), &e); err != nil || e.Sequence == "" {
+		t.Fatalf("%v in %s", err, text)
+	}
+	return e.Sequence
+}
+
+// history are the events that pages of JSON show.
+func history(t testing.TB, address, path string) (list []event) {
+	t.Helper()
+	for query, more := "", true; more; {
+		l := dial(t, address, path+query, "application/json")
+		var page struct {
+			Data []json.RawMessage
+			Next string `json:"next_cursor"`
+		}
+		if err := json.NewDecoder(l.body).Decode(&page); err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.Data {
+			list = append(list, event{sequence(t, string(e)), string(e)})
+		}
+		query, more = "&cursor="+page.Next, page.Next != ""
+	}
+	return list
+}
+
+// same fails unless the events are those.
+func same(t testing.TB, what string, got, want []event) {
+	t.Helper()
+	for i := range max(len(got), len(want)) {
+		if i >= len(got) || i >= len(want) || got[i] != want[i] {
+			t.Fatalf("%s: %d events, want %d; they differ at %d:\n%v\n%v", what, len(got), len(want), i,
+				got[min(i, len(got)):min(i+1, len(got))], want[min(i, len(want)):min(i+1, len(want))])
+		}
+	}
+}
+
+// take are the next events.
+func (l *client) take(n int) (list []event) {
+	l.t.Helper()
+	for range n {
+		list = append(list, l.must())
+	}
+	return list
+}
+
+// What is past and what comes are one sequence, in both forms, with every filter, and as the pages show it.
+func TestStreamJoinsPastAndPresent(t *testing.T) {
+	w := newWorld(t)
+	fill := cast(w)
+	address := serve(t, w.server, nil)
+	for _, path := range []string{"/v1/events?from=1", "/v1/events?from=5", "/v1/events?from=0&workspace_id=acme",
+		"/v1/events?from=1&agent_id=bot7&org_id=eu", "/v1/keys/{active.id}/events?from=1", "/v1/keys/{active.id}/events?from=9"} {
+		for _, media := range []string{sse, lined} {
+			path := fill.Replace(path)
+			page := strings.Replace(path, "?", "?limit=1000&", 1)
+			past := history(t, address, page)
+			l := listen(t, address, path, media)
+			same(t, path, l.take(len(past)), past)
+			for i := range 5 { // only every other one is of the key, and of acme
+				name := fmt.Sprintf(`{"name":"%s %d"}`, media, i)
+				hasStatus(t, w.do("PATCH", fill.Replace("/v1/keys/{other.id}"), name, nil), http.StatusOK)
+				hasStatus(t, w.do("PATCH", fill.Replace("/v1/keys/{active.id}"), name, nil), http.StatusOK)
+			}
+			all := history(t, address, page)
+			if len(all) < len(past)+5 {
+				t.Fatalf("%d events came", len(all)-len(past))
+			}
+			same(t, path, l.take(len(all)-len(past)), all[len(past):])
+			l.hangUp()
+		}
+	}
+}
+
+// Without a place to begin, a stream has what comes from now on; with until=now it has all there is, and ends.
+func TestStreamBeginsAndEnds(t *testing.T) {
+	w := newWorld(t)
+	fill := cast(w)
+	address := serve(t, w.server, nil)
+	all := history(t, address, "/v1/events?limit=1000")
+	for _, media := range []string{sse, lined} {
+		l := listen(t, address, "/v1/events?until=now", media)
+		same(t, media, l.take(len(all)), all)
+		if err := l.end(); err != io.EOF {
+			t.Fatal(err)
+		}
+		if media == sse && l.lastID != strconv.Itoa(w.log.Len()) {
+			t.Errorf("it ends at %s of %d", l.lastID, w.log.Len())
+		}
+		last := all[len(all)-1]
+		for _, nothing := range []*client{
+			listen(t, address, "/v1/events?until=now&from="+strconv.Itoa(w.log.Len()+1), media),
+			listen(t, address, "/v1/events?until=now&from=1", media, "Last-Event-ID", strconv.Itoa(w.log.Len())),
+			listen(t, address, "/v1/events?until=now&workspace_id=none", media),
+		} {
+			if err := nothing.end(); err != io.EOF {
+				t.Fatal(err)
+			}
+		}
+		l = listen(t, address, "/v1/events?until=now&from=1", media, "Last-Event-ID", all[len(all)-2].id)
+		same(t, "Last-Event-ID goes before from", l.take(1), []event{last})
+		l = listen(t, address, "/v1/events?until=now", media, "Last-Event-ID", "")
+		same(t, "an empty Last-Event-ID is none", l.take(1), all[:1])
+
+		l = listen(t, address, "/v1/events", media)
+		hasStatus(t, w.do("PATCH", fill.Replace("/v1/keys/{active.id}"), `{"name":"`+media+`"}`, nil), http.StatusOK)
+		if e := l.must(); !strings.Contains(e.text, media) {
+			t.Errorf("the first event is %s", e.text)
+		}
+		all = history(t, address, "/v1/events?limit=1000")
+	}
+}
+
+// Who lost the connection before the first event came has the place to resume at.
+func TestStreamBeginsWithAnID(t *testing.T) {
+	w := newWorld(t)
+	address := serve(t, w.server, nil)
+	l := listen(t, address, "/v1/events", sse)
+	for range 3 {
+		line, err := l.body.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id, ok := strings.CutPrefix(line, "id: "); ok {
+			l.lastID = strings.TrimSpace(id)
+		}
+	}
+	l.hangUp()
+	w.key(ledger.Create{Name: "missed"})
+	if e := listen(t, address, "/v1/events", sse, "Last-Event-ID", l.lastID).must(); !strings.Contains(e.text, "missed") {
+		t.Error(e)
+	}
+}
+
+func TestStreamOfTypes(t *testing.T) {
+	w := newWorld(t)
+	cast(w)
+	address := serve(t, w.server, nil)
+	var want []event
+	for _, e := range history(t, address, "/v1/events?limit=1000") {
+		if strings.Contains(e.text, `"type":"keyledger.key.revoked"`) || strings.Contains(e.text, `"type":"keyledger.agent.registered"`) {
+			want = append(want, e)
+		}
+	}
+	l := listen(t, address, "/v1/events?type=key.revoked,keyledger.agent.registered&from=1", sse)
+	same(t, "types", l.take(len(want)), want)
+	issued := w.key(ledger.Create{Name: "not wanted"})
+	if _, err := w.service.Revoke(t.Context(), &w.root, issued.Key.ID, "wanted"); err != nil {
+		t.Fatal(err)
+	}
+	if e := l.must(); !strings.Contains(e.text, `"reason":"wanted"`) {
+		t.Error(e.text)
+	}
+}
+
+// A client that reads from the beginning while more is appended than the feed holds misses nothing.
+func TestStreamBehindTheFeed(t *testing.T) {
+	w := newWorld(t)
+	address := serve(t, w.server, nil)
+	fill := cast(w)
+	const changes = 6000
+	key := uuid.MustParse(fill.Replace("{active.id}"))
+	paths := []string{"/v1/events?from=1", fill.Replace("/v1/keys/{active.id}/events?from=1")}
+	var listeners []*client
+	for _, path := range paths {
+		listeners = append(listeners, listen(t, address, path, sse), listen(t, address, path, lined))
+	}
+	w.run(func(ctx context.Context) error {
+		for i := range changes {
+			name := strconv.Itoa(i)
+			if _, err := w.service.Update(ctx, &w.root, key, &ledger.Update{Name: &name}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i, l := range listeners {
+		var got []event
+		for len(got) == 0 || !strings.Contains(got[len(got)-1].text, `"name":"5999"`) {
+			got = append(got, l.must())
+		}
+		same(t, paths[i/2], got, history(t, address, paths[i/2]+"&limit=1000"))
+	}
+}
+
+func TestStreamHeartbeats(t *testing.T) {
+	w := newWorld(t, func(c *handlers.Config, _ *ledger.Config) { c.Stream.Heartbeat = 20 * time.Millisecond })
+	server := handlers.NewHTTPServer(w.server, slog.New(slog.DiscardHandler), nil)
+	server.ReadTimeout, server.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond // they must not end a stream
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	for _, media := range []string{sse, lined} {
+		l := listen(t, listener.Addr().String(), "/v1/events?workspace_id=acme", media)
+		w.key(ledger.Create{Name: "not acme's"})
+		for range 10 {
+			line, err := l.body.ReadString('\n')
+			for ; err == nil && line != ": heartbeat\n" && (media == sse || line != "\n"); line, err = l.body.ReadString('\n') {
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if media == sse { // the place has moved past what does not matter
+			if line, _ := l.body.ReadString('\n'); line != fmt.Sprintf("id: %d\n", w.log.Len()) {
+				t.Errorf("after %d events: %s", w.log.Len(), line)
+			}
+			_, _ = l.body.ReadString('\n') // the end of the block
+		}
+		w.key(ledger.Create{Name: "acme's", Owner: ledger.Owner{Workspace: "acme"}})
+		if e := l.must(); !strings.Contains(e.text, "acme's") {
+			t.Error(e)
+		}
+	}
+}
+
+func TestHeadOfAStream(t *testing.T) {
+	w := newWorld(t)
+	for _, media := range []string{sse, lined} {
+		a := w.do("HEAD", "/v1/events", "", with("Accept", media))
+		hasStatus(t, a, http.StatusOK)
+		if len(a.text) != 0 || a.Header.Get("Content-Type") != media {
+			t.Errorf("%s: %q", a.Header.Get("Content-Type"), a.text)
+		}
+		hasStatus(t, w.do("HEAD", "/v1/events?from=1000", "", with("Accept", media)), http.StatusConflict)
+	}
+}
+
+func TestAcceptDecidesTheForm(t *testing.T) {
+	w := newWorld(t)
+	for accept, want := range map[string]string{
+		"-": "application/json", "*/*": "application/json", "application/json": "application/json", "text/html": "application/json",
+		sse: sse, lined: lined, "application/json, " + sse: "application/json", sse + ", application/json": sse,
+		sse + ";q=0.5, application/json;q=0.4": sse, sse + ";q=0.5," + lined: lined, sse + ";q=0": "application/json",
+		sse + ";q=x": "application/json", "text/html, */*;q=0.1, " + lined + ";q=0.2": lined, ",;,": "application/json",
+	} {
+		if got := w.do("HEAD", "/v1/events", "", with("Accept", accept)).Header.Get("Content-Type"); got != want {
+			t.Errorf("%s gives %s, want %s", accept, got, want)
+		}
+	}
+}
+
+// When the server stops, streams end at once.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	w := newWorld(t)
+	server := handlers.NewHTTPServer(w.server, slog.New(slog.DiscardHandler), nil)
+	server.RegisterOnShutdown(w.server.EndStreams)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	address := listener.Addr().String()
+	first, second := listen(t, address, "/v1/events", sse), listen(t, address, "/v1/events", lined)
+	began := time.Now()
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	for _, l := range []*client{first, second} {
+		if err := l.end(); err != io.EOF {
+			t.Error(err)
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
+}

@@ -126,7 +126,7 @@ func TestEventSourceInChromium(t *testing.T) {
 	web := newSite(t, s.address)
 	browse(t, web.URL)
 
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // a browser takes its time on a busy machine
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a browser takes its time on a busy machine
 	defer cancel()
 	var got []string // events that the page has told of
 	until := func(what string, here func(told string) bool) {

@@ -71,6 +71,9 @@ func (s *Server) stream(x *Exchange) (cut bool) {
 	ctx, cancel := context.WithCancel(x.Context())
 	defer cancel()
 	defer context.AfterFunc(s.streams, cancel)()
+	if s.streams.Err() != nil {
+		cancel() // already
+	}
 	out := &Outlet{exchange: x, control: http.NewResponseController(x.writer), patience: s.config.Stream.Patience}
 	_ = out.control.SetReadDeadline(time.Time{}) // of the whole request: it would end the stream
 	err := x.write(ctx, out)

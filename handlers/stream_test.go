@@ -408,3 +408,48 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A stream that is ended before the end that it has is seen to be cut; one without an end just ends.
+func TestStreamThatIsNotWhole(t *testing.T) {
+	w := newWorld(t)
+	address := serve(t, w.server, nil)
+	w.server.EndStreams()
+	for _, media := range []string{sse, lined} {
+		if err := listen(t, address, "/v1/events?until=now", media).end(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("with an end: %v", err)
+		}
+		if err := listen(t, address, "/v1/events?from=1", media).end(); err != io.EOF {
+			t.Errorf("without: %v", err)
+		}
+	}
+}
+
+// There is one access line for a stream, when it ends: with its bytes, and with why it ended when that matters.
+func TestStreamHasOneAccessLine(t *testing.T) {
+	w := newWorld(t)
+	address := serve(t, w.server, nil)
+	key := w.key(ledger.Create{Scopes: []string{ledger.ScopeEvents}})
+	l := listen(t, address, "/v1/events?from=1", sse, "Authorization", "Bearer "+key.Token.Reveal())
+	l.take(2)
+	before := strings.Count(w.lines.String(), "\n")
+	if _, err := w.service.Revoke(t.Context(), &w.root, key.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	l.end()
+	line := w.waitForLine("/v1/events")
+	if line["code"] != "unauthenticated" || line["status"] != 200.0 || line["error"] != nil || line["bytes"].(float64) < 500 ||
+		line["by"] != key.Key.ID.String() {
+		t.Errorf("revoked: %v", line)
+	}
+	if n := strings.Count(w.lines.String(), "\n"); n != before+1 {
+		t.Errorf("%d lines", n-before)
+	}
+	l = listen(t, address, "/v1/keys/"+key.Key.ID.String()+"/events", sse)
+	l.hangUp()
+	line = w.waitForLine("/v1/keys/{id}/events")
+	if line["code"] != nil || line["error"] != nil || line["key"] != key.Key.ID.String() {
+		t.Errorf("gone: %v", line)
+	}
+	w.waitForMetric("keyledger_streams_open", 0)
+	w.waitForMetric("keyledger_streams_dropped_total", 0)
+}

@@ -112,6 +112,9 @@ const feedPage = 64
 // Nothing is returned to a principal who may not have it any more: CodeUnauthenticated or CodeForbidden, at the latest
 // after patience; nor when this node was cut off from the log for longer than MaxStaleness: CodeStale.
 func (s *Subscription) Next(ctx context.Context, patience time.Duration) ([]*Published, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err // also while there is always something
+	}
 	page, level, err := s.take(ctx)
 	if level && len(page) == 0 && err == nil {
 		if err = s.wait(ctx, patience); err == nil {

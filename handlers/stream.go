@@ -40,22 +40,30 @@ func (o *Outlet) Put(b []byte) {
 	if o.err != nil {
 		return
 	}
-	if !o.pending {
-		o.pending = true
-		_ = o.control.SetWriteDeadline(time.Now().Add(o.patience)) // fails where there is no connection, in tests
-	}
+	o.limit()
 	n, err := o.exchange.writer.Write(b)
 	o.exchange.sent += n
 	o.err = err
 }
 
-// Flush sends what was put.
+// Flush sends what was put, and the header.
 func (o *Outlet) Flush() error {
+	o.limit()
 	if o.err == nil {
 		o.err = o.control.Flush()
 	}
 	o.pending = false
+	_ = o.control.SetWriteDeadline(time.Time{}) // HTTP/2 resets a stream at its deadline, also an idle one
 	return o.err
+}
+
+// limit starts the time for what is written from now on. It replaces that of the whole answer, and does nothing where
+// there is no connection, as in tests.
+func (o *Outlet) limit() {
+	if !o.pending {
+		o.pending = true
+		_ = o.control.SetWriteDeadline(time.Now().Add(o.patience))
+	}
 }
 
 // EndStreams ends the streams that are open, and all that are asked for afterwards, so that they do not hold up the stop

@@ -75,7 +75,7 @@ func (f *Feed) concerns(s *Subscription) bool {
 			return true
 		}
 	}
-	return false
+	return s.next > s.until // its end is one, too
 }
 
 // take moves a subscription on and returns up to limit events that it wants. When the feed does not have what comes next,

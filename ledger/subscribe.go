@@ -124,8 +124,11 @@ func (s *Subscription) Next(ctx context.Context, patience time.Duration) ([]*Pub
 	if err != nil {
 		return nil, err
 	}
-	// After what is returned was seen to be shown: a revocation that comes before it in the ledger has been seen too.
-	return page, s.allowed(ctx)
+	// This comes after the page was taken, so a revocation that is before the page in the ledger is seen.
+	if err := s.allowed(ctx); err != nil {
+		return nil, err
+	}
+	return page, nil
 }
 
 // Seen is the last sequence up to which everything that is wanted has been returned. It is where to resume after.

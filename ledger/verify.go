@@ -53,6 +53,17 @@ type Verification struct {
 // off from the log for longer than MaxStaleness.
 func (s *Service) Authenticate(ctx context.Context, token string, origin events.Origin) (Principal, error) {
 	v, err := s.decide(ctx, &Principal{}, &VerifyRequest{Token: token, Origin: origin})
+	return v.principal(err)
+}
+
+// Renew is Authenticate for whoever holds a connection open and kept only the digest of its token. It records no use.
+func (s *Service) Renew(ctx context.Context, d Digest) (Principal, error) {
+	v, err := s.decideDigest(ctx, &Principal{}, &VerifyRequest{}, d, s.clock())
+	return v.principal(err)
+}
+
+// principal is that of a valid token.
+func (v *Verification) principal(err error) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
@@ -85,11 +96,20 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		return v, nil
 	}
 	now := s.clock()
+	v, err = s.decideDigest(ctx, p, r, digest(r.Token), now)
+	if err == nil && v.Decision == Valid && s.usage != nil {
+		s.usage.Touch(v.Key.ID, now, r.Origin)
+	}
+	return v, err
+}
+
+// decideDigest is decide for the token of a digest. It records no use.
+func (s *Service) decideDigest(ctx context.Context, p *Principal, r *VerifyRequest, d Digest, now time.Time) (v Verification, err error) {
 	if now.Sub(s.state.Heard()) > s.staleness {
 		return v, &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
 	}
 	var previous bool
-	v.Key, previous, v.Found, err = s.lookup(ctx, digest(r.Token))
+	v.Key, previous, v.Found, err = s.lookup(ctx, d)
 	if err != nil {
 		return Verification{}, err
 	}
@@ -97,9 +117,6 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		return Verification{Decision: NotFound}, nil
 	}
 	v.Decision = r.judge(&v.Key, previous, now)
-	if v.Decision == Valid && s.usage != nil {
-		s.usage.Touch(v.Key.ID, now, r.Origin)
-	}
 	return v, nil
 }
 

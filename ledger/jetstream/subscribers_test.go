@@ -1,0 +1,403 @@
+package jetstream_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"keyledger/events"
+	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
+	"keyledger/ledger/ledgertest"
+)
+
+// house is a ledger whose keys may subscribe over NATS.
+type house struct {
+	*ledger.Service
+	t    testing.TB
+	url  string
+	nc   *nats.Conn // of the ledger itself
+	js   natsjs.JetStream
+	root ledger.Call
+	logs *syncBuffer
+}
+
+// syncBuffer is a buffer that is read while it is written to.
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *syncBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// newHouse runs an embedded server with a client port, and admits subscribers.
+func newHouse(t testing.TB) *house {
+	t.Helper()
+	h := &house{t: t, logs: new(syncBuffer)}
+	log := slog.New(slog.NewTextHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := jetstream.Embed(jetstream.EmbedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	h.url = "nats://" + s.Addr().String()
+	if h.nc, err = s.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.nc.Close)
+	h.settle(jetstream.Options{Server: s})
+	subscribers, err := s.Admit(h.nc, h.Service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.runs(subscribers)
+	return h
+}
+
+// settle makes the ledger with its root key.
+func (h *house) settle(o jetstream.Options) {
+	h.t.Helper()
+	l, err := jetstream.Open(h.t.Context(), h.nc, o)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(l.Close)
+	h.Service = ledger.New(ledger.Config{Log: l, State: ledgertest.Follow(h.t, l, time.Now), MaxStaleness: time.Hour})
+	issued, _, err := h.Bootstrap(h.t.Context(), ledger.Secret{})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if h.root.Principal, err = h.Authenticate(h.t.Context(), issued.Token.Reveal(), events.Origin{}); err != nil {
+		h.t.Fatal(err)
+	}
+	if h.js, err = natsjs.New(h.nc); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// runs runs the admission of subscribers until the test ends.
+func (h *house) runs(s *jetstream.Subscribers) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	h.t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+// key makes a key.
+func (h *house) key(owner ledger.Owner, scopes ...string) ledger.Issued {
+	h.t.Helper()
+	return h.create(ledger.Create{Name: "subscriber", Owner: owner, Scopes: scopes})
+}
+
+func (h *house) create(in ledger.Create) ledger.Issued {
+	h.t.Helper()
+	call := h.root
+	issued, err := h.Create(h.t.Context(), &call, &in)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return issued
+}
+
+// reader is a connected subscriber.
+type reader struct {
+	*nats.Conn
+	t          testing.TB
+	js         natsjs.JetStream
+	key        string
+	violations chan string
+	closed     chan struct{}
+}
+
+// connect connects with the token of a key, as the documentation says.
+func (h *house) connect(k ledger.Issued, options ...nats.Option) *reader {
+	h.t.Helper()
+	r := &reader{t: h.t, key: k.Key.ID.String(), violations: make(chan string, 100), closed: make(chan struct{})}
+	options = append([]nats.Option{
+		nats.Token(k.Token.Reveal()),
+		nats.CustomInboxPrefix("_INBOX.key." + r.key),
+		nats.MaxReconnects(0),
+		nats.ClosedHandler(func(*nats.Conn) { close(r.closed) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				r.violations <- err.Error()
+			}
+		}),
+	}, options...)
+	var err error
+	if r.Conn, err = nats.Connect(h.url, options...); err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(r.Close)
+	if r.js, err = natsjs.New(r.Conn); err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+// read reads the subjects of all that a consumer gives now.
+func (r *reader) read(c natsjs.ConsumerConfig) []string {
+	r.t.Helper()
+	consumer, err := r.js.CreateOrUpdateConsumer(r.t.Context(), jetstream.LedgerStream, c)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	pending := consumer.CachedInfo().NumPending
+	batch, err := consumer.Fetch(int(pending)+1, natsjs.FetchMaxWait(time.Second))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var subjects []string
+	for m := range batch.Messages() {
+		subjects = append(subjects, m.Subject())
+		if uint64(len(subjects)) == pending {
+			break
+		}
+	}
+	if uint64(len(subjects)) != pending {
+		r.t.Fatalf("%d messages instead of %d, %v", len(subjects), pending, batch.Error())
+	}
+	if err := r.js.DeleteConsumer(r.t.Context(), jetstream.LedgerStream, consumer.CachedInfo().Name); err != nil {
+		r.t.Fatal(err)
+	}
+	return subjects
+}
+
+// subjects is where events of keys are, in order.
+func subjects(keys ...ledger.Issued) []string {
+	var list []string
+	for _, k := range keys {
+		list = append(list, events.KeySubject(&k.Key.Owner, k.Key.ID))
+	}
+	return list
+}
+
+// TestSubscribersRead: each reads what belongs to its own owner, all of it, and nothing else.
+func TestSubscribersRead(t *testing.T) {
+	h := newHouse(t)
+	scope := ledger.ScopeEvents
+	acme := h.key(ledger.Owner{Workspace: "acme"}, scope)
+	other := h.key(ledger.Owner{Workspace: "acm"}, scope)
+	odd := h.key(ledger.Owner{Workspace: "ac.me *>"}, scope)
+	bot := h.key(ledger.Owner{Workspace: "acme", Org: "o", AgentID: "bot"}, scope)
+	agent := h.key(ledger.Owner{AgentID: "bot"}, scope)
+	org := h.key(ledger.Owner{Org: "o"}, scope)
+	root := h.key(ledger.Owner{}, scope)
+	brought := h.create(ledger.Create{Name: "with a claim", Owner: ledger.Owner{Workspace: "acme"}, Token: ledger.NewSecret(strings.Repeat("brought-", 4))})
+	everything := slices.Concat(subjects(acme, other, odd, bot, agent, org, root, brought))
+	for _, test := range []struct {
+		name, filter string
+		key          ledger.Issued
+		want         []string
+	}{
+		{"a workspace", "ledger.acme.>", acme, subjects(acme, bot, brought)},
+		{"a workspace, token by token", "ledger.acme.*.*.*", acme, subjects(acme, bot, brought)},
+		{"a part of it", "ledger.acme.*.bot.*", acme, subjects(bot)},
+		{"one key of it", subjects(bot)[0], acme, subjects(bot)},
+		{"a name within another", "ledger.acm.>", other, subjects(other)},
+		{"a name to be escaped", events.OwnerFilter("ac.me *>", "", ""), odd, subjects(odd)},
+		{"an agent", "ledger.*.*.bot.*", agent, subjects(bot, agent)},
+		{"an agent in a workspace", "ledger.acme.o.bot.>", bot, subjects(bot)},
+		{"an organisation", "ledger.*.o.>", org, subjects(bot, org)},
+		{"everything but claims", "ledger.>", root, everything},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := h.connect(test.key)
+			for _, c := range []natsjs.ConsumerConfig{
+				{Name: r.key, AckPolicy: natsjs.AckNonePolicy},
+				{Name: r.key + "_7", AckPolicy: natsjs.AckNonePolicy, DeliverPolicy: natsjs.DeliverByStartSequencePolicy, OptStartSeq: 1},
+				{Durable: r.key + "_1", AckPolicy: natsjs.AckExplicitPolicy},
+			} {
+				c.FilterSubject = test.filter
+				got := r.read(c)
+				if test.filter == "ledger.>" {
+					got = got[1:] // of the first root key
+				}
+				if !slices.Equal(got, test.want) {
+					t.Errorf("%+v gives\n%q\nnot\n%q", c, got, test.want)
+				}
+			}
+		})
+	}
+	h.showsNoToken(acme, other, odd, bot, agent, org, root, brought)
+}
+
+// showsNoToken checks the log.
+func (h *house) showsNoToken(keys ...ledger.Issued) {
+	h.t.Helper()
+	for _, k := range keys {
+		if strings.Contains(h.logs.String(), k.Token.Reveal()) {
+			h.t.Errorf("a token is in the log:\n%s", h.logs)
+		}
+	}
+}
+
+// TestSubscribersResume: a durable consumer goes on where its acknowledgements ended, also on another connection.
+func TestSubscribersResume(t *testing.T) {
+	h := newHouse(t)
+	k := h.key(ledger.Owner{Workspace: "acme"}, ledger.ScopeEvents)
+	want := subjects(k)
+	for range 9 {
+		want = append(want, subjects(h.key(ledger.Owner{Workspace: "acme"}))...)
+	}
+	var got []string
+	for range 5 {
+		r := h.connect(k)
+		c, err := r.js.CreateOrUpdateConsumer(t.Context(), jetstream.LedgerStream, natsjs.ConsumerConfig{
+			Durable: r.key, FilterSubject: "ledger.acme.>", AckPolicy: natsjs.AckExplicitPolicy,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			m, err := c.Next(natsjs.FetchMaxWait(10 * time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.DoubleAck(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, m.Subject())
+		}
+		r.Close()
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("read\n%q\nnot\n%q", got, want)
+	}
+}
+
+// TestSubscribersRefused: who may not connect.
+func TestSubscribersRefused(t *testing.T) {
+	h := newHouse(t)
+	scope := ledger.ScopeEvents
+	acme := ledger.Owner{Workspace: "acme"}
+	revoked, disabled := h.key(acme, scope), h.key(acme, scope)
+	call := h.root
+	if _, err := h.Revoke(t.Context(), &call, revoked.Key.ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	call = h.root
+	if _, err := h.Disable(t.Context(), &call, disabled.Key.ID); err != nil {
+		t.Fatal(err)
+	}
+	expired := h.create(ledger.Create{Name: "expired", Scopes: []string{scope}, ExpiresAt: time.Now().Add(500 * time.Millisecond)})
+	until(t, "the expiry", func() bool { return !time.Now().Before(expired.Key.ExpiresAt) })
+	good := h.key(acme, scope)
+	token := func(k ledger.Issued) nats.Option { return nats.Token(k.Token.Reveal()) }
+	for _, test := range []struct {
+		name   string
+		option nats.Option
+		says   string
+	}{
+		{"nobody", nats.Name("nobody"), ""},
+		{"an empty password", nats.UserInfo("keyledger", ""), ""},
+		{"a wrong token", nats.Token("kl_0123456789012345678901234567890123456789012345678"), ""},
+		{"a token as the user", nats.UserInfo(good.Token.Reveal(), ""), ""},
+		{"a revoked key", token(revoked), ""},
+		{"a disabled key", token(disabled), ""},
+		{"an expired key", token(expired), ""},
+		{"a key that does not hold the scope", token(h.key(acme, ledger.ScopeRead)), "lacks the scope ledger:events:read"},
+		{"a key of a peer", token(h.key(ledger.Owner{Workspace: "acme", Peer: "p"}, scope)), "bound to a peer or a session"},
+		{"a key of a session", token(h.key(ledger.Owner{Session: "s"}, scope)), "bound to a peer or a session"},
+	} {
+		nc, err := nats.Connect(h.url, test.option)
+		if !errors.Is(err, nats.ErrAuthorization) {
+			if err == nil {
+				nc.Close()
+			}
+			t.Errorf("%s: %v, want an authorization error", test.name, err)
+		}
+		if !strings.Contains(h.logs.String(), test.says) {
+			t.Errorf("%s: the log does not say %q:\n%s", test.name, test.says, h.logs)
+		}
+	}
+	nc, err := nats.Connect(h.url, nats.UserInfo("anybody", good.Token.Reveal()))
+	if err != nil {
+		t.Errorf("a token as the password: %v", err)
+	} else {
+		nc.Close()
+	}
+	h.showsNoToken(good, revoked, disabled, expired)
+}
+
+// TestSubscribersDisconnected: a subscriber is disconnected within a second of what ends its right to read.
+func TestSubscribersDisconnected(t *testing.T) {
+	h := newHouse(t)
+	acme := ledger.Owner{Workspace: "acme"}
+	soon := time.Now().Add(300 * time.Millisecond)
+	noScopes := []string{}
+	for name, end := range map[string]func(call *ledger.Call, id uuid.UUID) error{
+		"revoked":  func(c *ledger.Call, id uuid.UUID) error { _, err := h.Revoke(t.Context(), c, id, ""); return err },
+		"disabled": func(c *ledger.Call, id uuid.UUID) error { _, err := h.Disable(t.Context(), c, id); return err },
+		"rotated without grace": func(c *ledger.Call, id uuid.UUID) error {
+			_, err := h.Rotate(t.Context(), c, id, &ledger.Rotate{})
+			return err
+		},
+		"without its scope": func(c *ledger.Call, id uuid.UUID) error {
+			_, err := h.Update(t.Context(), c, id, &ledger.Update{Scopes: &noScopes})
+			return err
+		},
+		"expiring": func(c *ledger.Call, id uuid.UUID) error {
+			_, err := h.Update(t.Context(), c, id, &ledger.Update{ExpiresAt: &soon})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k, stays := h.key(acme, ledger.ScopeEvents), h.key(acme, ledger.ScopeEvents)
+			r, other := h.connect(k), h.connect(stays)
+			c, err := r.js.CreateOrUpdateConsumer(t.Context(), jetstream.LedgerStream, natsjs.ConsumerConfig{
+				Name: r.key, FilterSubject: "ledger.acme.>", AckPolicy: natsjs.AckNonePolicy,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reading, err := c.Consume(func(natsjs.Msg) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer reading.Stop()
+			call := h.root
+			soon = time.Now().Add(300 * time.Millisecond)
+			if err := end(&call, k.Key.ID); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			select {
+			case <-r.closed:
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("it took %v", took)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it is still connected")
+			}
+			if !other.IsConnected() {
+				t.Error("another subscriber was disconnected too")
+			}
+		})
+	}
+}

@@ -38,8 +38,9 @@ func addSubscribersAccount(ns *server.Server) error {
 	home := ns.GlobalAccount()
 	subscribers, _ := ns.LookupOrRegisterAccount(SubscribersAccount)
 	err := errors.Join(
+		subscribers.AddMapping(doorSource, doorTarget),
 		subscribers.AddStreamExport(doorExport, []*server.Account{home}),
-		home.AddStreamImport(subscribers, doorExport, doorPrefix),
+		home.AddStreamImport(subscribers, doorExport, ""),
 		home.AddStreamExport(inboxExport, []*server.Account{subscribers}),
 		subscribers.AddStreamImport(home, inboxExport, ""),
 	)

@@ -16,13 +16,16 @@ import (
 // delivers to, and the server itself then publishes there, on "ledger.…" or "usage.batch" too. So only two things pass
 // between the accounts, both as stream imports, which carry messages one way:
 //
-//	subscribers → ledger   what subscribers publish, with "subscribers." before its subject; read by the door alone
+//	subscribers → ledger   what subscribers publish: their account maps doorSource to doorExport; read by the door alone
 //	ledger → subscribers   what is sent to their inboxes
 //
-// The door looks at each request and passes on what cannot do harm.
+// The door looks at each request and passes on what cannot do harm. The mapping keeps requests from the API of the
+// subscribers' account, which would answer that it has no JetStream, and permissions are about what was mapped.
 const (
+	doorSource   = "$JS.>"
 	doorPrefix   = "subscribers."
-	doorExport   = "$JS.>"
+	doorExport   = doorPrefix + ">"
+	doorTarget   = doorPrefix + doorSource
 	inboxExport  = SubscriberInbox + ">"
 	doorQueue    = "keyledger" // of several nodes, one passes a request on
 	maxDoorBytes = 64 << 10    // of a request

@@ -69,11 +69,11 @@ func newGrant(p *ledger.Principal) (grant, error) {
 		for name := range consumers(p.KeyID) {
 			consumer := r.stream + "." + name
 			g.publish = append(g.publish,
-				createPrefix+consumer+"."+r.prefix+".>",
-				infoPrefix+consumer,
-				deletePrefix+consumer,
-				nextPrefix+consumer,
-				ackPrefix+consumer+".>",
+				doorPrefix+createPrefix+consumer+"."+r.prefix+".>",
+				doorPrefix+infoPrefix+consumer,
+				doorPrefix+deletePrefix+consumer,
+				doorPrefix+nextPrefix+consumer,
+				doorPrefix+ackPrefix+consumer+".>",
 			)
 		}
 	}

@@ -114,7 +114,7 @@ func (s *Subscribers) stillAllowed(ctx context.Context, d ledger.Digest) bool {
 	return err == nil
 }
 
-// end disconnects a subscriber. A key that was revoked, or has expired, needs its consumers no more.
+// end disconnects a subscriber.
 func (s *Subscribers) end(l link, h held) {
 	s.log.Info("a subscriber is disconnected: its key allows it no more", "key", h.key)
 	if err := s.disconnect(l); err != nil && !s.gone(l) {

@@ -54,7 +54,7 @@ type config struct {
 func (c *config) flags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&c.http, "http", ":8080", "address to serve HTTP on; port 0 takes a free one, see http.addr in the data folder")
-	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM file of the server's certificate chain: serves HTTPS")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM file of the server's certificate chain: serves HTTPS, and TLS to subscribers")
 	f.StringVar(&c.tlsKey, "tls-key", "", "PEM file of the certificate's key")
 	f.StringVar(&c.data, "data", "./data", "folder of everything that is kept")
 	f.StringVar(&c.nats, "nats", "", "URL of an external NATS with JetStream, several with commas; empty runs one in this process")

@@ -3,8 +3,10 @@ package jetstream_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -53,9 +55,16 @@ func (s *syncBuffer) String() string {
 // newHouse runs an embedded server with a client port, and admits subscribers.
 func newHouse(t testing.TB) *house {
 	t.Helper()
+	return newHouseWith(t, jetstream.EmbedOptions{})
+}
+
+// newHouseWith is newHouse with options of the server.
+func newHouseWith(t testing.TB, o jetstream.EmbedOptions) *house {
+	t.Helper()
 	h := &house{t: t, logs: new(syncBuffer)}
-	log := slog.New(slog.NewTextHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s, err := jetstream.Embed(jetstream.EmbedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Log: log})
+	o.Dir, o.Listen = t.TempDir(), "127.0.0.1:0"
+	o.Log = slog.New(slog.NewTextHandler(h.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	s, err := jetstream.Embed(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,5 +408,30 @@ func TestSubscribersDisconnected(t *testing.T) {
 				t.Error("another subscriber was disconnected too")
 			}
 		})
+	}
+}
+
+// TestSubscribersTLS: with a certificate, the client port speaks TLS to everyone outside, and only TLS.
+func TestSubscribersTLS(t *testing.T) {
+	dir := t.TempDir()
+	certificate(t, dir)
+	file := func(name string) string { return filepath.Join(dir, name) }
+	pair, err := tls.LoadX509KeyPair(file("cert.pem"), file("key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouseWith(t, jetstream.EmbedOptions{TLS: &tls.Config{Certificates: []tls.Certificate{pair}}})
+	k := h.key(ledger.Owner{Workspace: "acme"}, ledger.ScopeEvents)
+	if nc, err := nats.Connect(h.url, nats.Token(k.Token.Reveal())); err == nil {
+		nc.Close()
+		t.Error("an unknown issuer is accepted, or nothing is encrypted")
+	}
+	r := h.connect(k, nats.RootCAs(file("cert.pem")))
+	if _, err := r.TLSConnectionState(); err != nil {
+		t.Error(err)
+	}
+	got := r.read(natsjs.ConsumerConfig{Name: r.key, FilterSubject: "ledger.acme.>", AckPolicy: natsjs.AckNonePolicy})
+	if want := subjects(k); !slices.Equal(got, want) {
+		t.Errorf("read %q, not %q", got, want)
 	}
 }

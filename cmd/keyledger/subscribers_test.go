@@ -68,7 +68,6 @@ func TestSubscriberRevoked(t *testing.T) {
 
 // TestReadmeSubscribe runs the README's subscribers: each prints the events that there are, and goes on waiting.
 func TestReadmeSubscribe(t *testing.T) {
-	_, address, k := startSubscribed(t)
 	blocks := readmeBlocks(t)
 	for language, command := range map[string]func(t *testing.T, file string) *exec.Cmd{
 		"go": func(_ *testing.T, file string) *exec.Cmd { return exec.Command("go", "run", file) },
@@ -95,6 +94,7 @@ func TestReadmeSubscribe(t *testing.T) {
 			if i < 0 {
 				t.Fatalf("the README has no %s block", language)
 			}
+			_, address, k := startSubscribed(t)
 			file := filepath.Join(t.TempDir(), "subscriber."+map[string]string{"go": "go", "js": "mjs"}[language])
 			text := strings.ReplaceAll(blocks[i].text, "localhost:4222", address)
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -122,11 +122,12 @@ func firstLine(t *testing.T, program *exec.Cmd, env ...string) string {
 	if err := program.Start(); err != nil {
 		t.Fatal(err)
 	}
+	kill := func() { syscall.Kill(-program.Process.Pid, syscall.SIGKILL) }
+	late := time.AfterFunc(5*time.Minute, kill) // go run builds first
+	defer late.Stop()
 	lines := bufio.NewScanner(out)
 	lines.Scan()
-	if err := syscall.Kill(-program.Process.Pid, syscall.SIGKILL); err != nil {
-		t.Error(err)
-	}
+	kill()
 	program.Wait() // its error is the kill
 	if lines.Text() == "" {
 		t.Errorf("it prints nothing:\n%s", stderr)

@@ -5,7 +5,7 @@ const TokenClaim = "token"
 
 // Claim is the body of claim.taken and names something that must be unique beyond one key.
 type Claim struct {
-	Kind   string // "token", "agent", "root", …
+	Kind   string // "token", "agent", "name", "root", …
 	Hash   string // lower-case hex of SHA-256 over what is claimed
 	Holder string // id of the key or agent that holds it
 }

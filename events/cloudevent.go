@@ -87,6 +87,14 @@ func (o *jsonObject) textOrNull(name, value string) {
 	o.text(name, value)
 }
 
+// flag appends true; false is left out.
+func (o *jsonObject) flag(name string, value bool) {
+	if value {
+		o.name(name)
+		o.dst = append(o.dst, "true"...)
+	}
+}
+
 func (o *jsonObject) timeOrNull(name string, value time.Time) {
 	if value.IsZero() {
 		o.null(name)

@@ -35,6 +35,10 @@ func TestAppendCloudEvent(t *testing.T) {
 		"key.created-bare": head + `key.created","subject":"` + testKey + bare + key + `,"name":null,"hint":null,` +
 			`"workspace_id":null,"org_id":null,"agent_id":null,"agent_name":null,"peer_id":null,"session_id":null,` +
 			`"scopes":[],"environment":"test","type":"internal","metadata":{},"not_before":null,"expires_at":null` + none,
+		"key.created-confined": head + `key.created","subject":"` + testKey + rest + key + `,"name":"deploy key","hint":null,` +
+			`"workspace_id":"acme","org_id":"r&d","agent_id":"bot7","agent_name":"Böt seven","peer_id":"peer-1",` +
+			`"session_id":"session-1","scopes":[],"environment":"live","type":"external","metadata":{},"not_before":null,` +
+			`"expires_at":null,"unique_name":true,"confined":true` + from,
 		"key.updated": head + `key.updated","subject":"` + testKey + rest + key + `,"name":"new name",` +
 			`"scopes":["models:read"],"metadata":{"a":[1,2]},"expires_at":"2027-01-02T03:04:05.678901Z"` + from,
 		"key.updated-emptied": head + `key.updated","subject":"` + testKey + rest + key +

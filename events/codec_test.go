@@ -249,6 +249,21 @@ func TestDecodeRefusesTimesOutOfRange(t *testing.T) {
 	}
 }
 
+func TestDecodeRefusesFlagsThatAreNone(t *testing.T) {
+	for name, value := range map[string]any{"a number": 1, "nil": nil, "a string": "true", "a binary": []byte{1}} {
+		t.Run(name, func(t *testing.T) {
+			id, digest := uuid.MustParse(testKey), []byte(testDigest)
+			m := message("key.created", object(t, field{"confined", value}, field{"digest", digest}, field{"env", "live"},
+				field{"key", id[:]}, field{"type", "external"}))
+			m.Subject = KeySubject(new(Owner), id)
+			var invalid *DecodeError
+			if e, err := Decode(&m); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "confined") {
+				t.Errorf("got %+v, %v", e.Payload, err)
+			}
+		})
+	}
+}
+
 func TestDecodeRefusesEveryPrefix(t *testing.T) {
 	for name, e := range testEvents() {
 		m := mustEncode(t, e)

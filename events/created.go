@@ -20,6 +20,8 @@ type Created struct {
 	ExpiresAt   time.Time       // zero: never
 	Digest      Digest
 	Hint        string // a few visible characters of the token
+	UniqueName  bool   // no other key of its owner and type that is unique by name and not revoked has its name
+	Confined    bool   // the key acts inside its owner: see ledger.Key
 }
 
 // Type is KeyCreated.
@@ -29,6 +31,7 @@ func (*Created) version() int { return 1 }
 
 func (c *Created) encode(e *encoder) {
 	e.text("agent", c.Owner.AgentID)
+	e.flag("confined", c.Confined)
 	e.bytes("digest", c.Digest[:])
 	e.text("env", c.Environment)
 	e.time("exp", c.ExpiresAt)
@@ -41,6 +44,7 @@ func (c *Created) encode(e *encoder) {
 	e.text("scopes", c.Scopes)
 	e.text("session", c.Owner.Session)
 	e.text("type", c.KeyType)
+	e.flag("unique", c.UniqueName)
 	e.text("ws", c.Owner.Workspace)
 }
 
@@ -49,6 +53,8 @@ func (c *Created) decode(d *decoder) {
 		switch d.field {
 		case "agent":
 			c.Owner.AgentID = d.text()
+		case "confined":
+			c.Confined = d.flag()
 		case "digest":
 			c.Digest = d.digest()
 		case "env":
@@ -74,6 +80,8 @@ func (c *Created) decode(d *decoder) {
 			c.Owner.Session = d.text()
 		case "type":
 			c.KeyType = d.text()
+		case "unique":
+			c.UniqueName = d.flag()
 		case "ws":
 			c.Owner.Workspace = d.text()
 		default:
@@ -118,4 +126,6 @@ func (c *Created) appendJSON(o *jsonObject) {
 	o.metadata("metadata", c.Metadata)
 	o.timeOrNull("not_before", c.NotBefore)
 	o.timeOrNull("expires_at", c.ExpiresAt)
+	o.flag("unique_name", c.UniqueName)
+	o.flag("confined", c.Confined)
 }

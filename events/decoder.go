@@ -105,6 +105,18 @@ func (d *decoder) bytes(dst []byte) {
 	copy(dst, s)
 }
 
+// flag reads a boolean.
+func (d *decoder) flag() bool {
+	switch d.peek() {
+	case msgpcode.True, msgpcode.False:
+		value, err := d.msg.DecodeBool()
+		d.keep(err)
+		return value
+	}
+	d.fail("no boolean")
+	return false
+}
+
 func (d *decoder) uuid() (id uuid.UUID) {
 	d.bytes(id[:])
 	return id

@@ -39,6 +39,7 @@
 //	id       bin of 16 bytes: a UUID
 //	digest   bin of 32 bytes: SHA-256 of a token
 //	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
+//	flag     bool; absent is false
 //	json     str: one JSON object (RFC 8259) on one line; empty for none
 //	map      a map of such fields
 //
@@ -48,6 +49,7 @@
 // key.created, version 1: a key was made.
 //
 //	agent     text    agent id
+//	confined  flag    the key acts inside its owner
 //	digest *  digest
 //	env *     text    environment: live or test
 //	exp       time    expiry
@@ -60,6 +62,7 @@
 //	scopes    text    space-delimited (RFC 6749 section 3.3)
 //	session   text    session id
 //	type *    text    internal, external, github or slack
+//	unique    flag    no other such key of its owner and type that is not revoked has its name
 //	ws        text    workspace id
 //
 // key.updated, version 1: what is mutable of a key was changed.
@@ -100,7 +103,7 @@
 //
 //	hash *    text    lower-case hex of SHA-256 over what is claimed
 //	holder *  text    id of the key or agent that holds it; in claim.taken only
-//	kind *    text    token, agent, root, …
+//	kind *    text    token, agent, name, root, …
 //	p         map
 //
 // # Personal data
@@ -127,6 +130,15 @@
 // A reader that meets a type, or a version, that it does not know must stop, and say which and where: to skip it would
 // be to show a state that never was. Decode gives it an *UnknownError. A message that is not what is described here is
 // a *DecodeError: the ledger is damaged, or someone else wrote to it.
+//
+// # Subscribers
+//
+// The stream LEDGER is read by its NATS clients as any other. Where keyledger admits them (serve --nats-listen, or an
+// external NATS with auth callout), a client connects with the token of a key that holds the scope ledger:events:read, and
+// with the inbox prefix _INBOX.key.<key id>. It may make, pull from, look at and delete consumers with the names <key id>
+// and <key id>_1 to <key id>_7, each with one filter within what OwnerFilter gives for the owner of the key: the workspace,
+// organisation and agent it is bound to. Claims are not read by subscribers. A key that is bound to a peer or a session
+// cannot subscribe over NATS, as no subject tells those.
 //
 // # Usage
 //
@@ -158,8 +170,8 @@
 //
 // The data of a key event has key_id and, as far as the type has them, name, hint, workspace_id, org_id, agent_id,
 // agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
-// previous_expires_at and reason; that of an agent agent_id, name, workspace_id and org_id; that of a claim kind, hash
-// and holder. Every data has origin with ip and user_agent. What is absent is null, an empty array or an empty object;
-// a member that a change does not touch is left out. Digests stay inside: there is none in the exchange form, and so
-// the hash of a claim of kind token, which is one, is not there either.
+// previous_expires_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
+// workspace_id and org_id; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
+// absent is null, an empty array or an empty object; a member that a change does not touch is left out. Digests stay
+// inside: there is none in the exchange form, and so the hash of a claim of kind token, which is one, is not there either.
 package events

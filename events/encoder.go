@@ -91,6 +91,14 @@ func (e *encoder) textOrEmpty(name, value string) {
 	e.keep(e.msg.EncodeString(value))
 }
 
+// flag writes true, absent when false.
+func (e *encoder) flag(name string, value bool) {
+	if value {
+		e.field(name)
+		e.keep(e.msg.EncodeBool(true))
+	}
+}
+
 // bytes writes a binary of a fixed length.
 func (e *encoder) bytes(name string, value []byte) {
 	e.field(name)

@@ -30,7 +30,7 @@ type Header struct {
 	Version   int       // of the body's layout, from 1
 	ID        uuid.UUID // unique per event; also the Nats-Msg-Id
 	Time      time.Time // UTC, microseconds: when the command was decided
-	Actor     string    // key id of the principal who asked, or "system"; 1 to 128 visible ASCII characters
+	Actor     string    // key id of the principal who asked, "system", or another name; 1 to 128 visible ASCII characters
 	RequestID string    // of the request that asked, empty when there was none; at most 128 visible ASCII characters
 }
 

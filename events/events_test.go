@@ -49,6 +49,10 @@ func testEvents() map[string]Event {
 		"key.created-bare": {KeySubject(new(Owner), key), &Created{
 			KeyID: key, Environment: "test", KeyType: "internal", Digest: Digest([]byte(testDigest)),
 		}},
+		"key.created-confined": {onKey, &Created{
+			KeyID: key, Owner: owner, Name: "deploy key", Environment: "live", KeyType: "external",
+			Digest: Digest([]byte(testDigest)), UniqueName: true, Confined: true,
+		}},
 		"key.updated": {onKey, &Updated{
 			KeyID: key, Name: new("new name"), Scopes: new("models:read"), Metadata: new(json.RawMessage(`{"a":[1,2]}`)),
 			ExpiresAt: &later,
@@ -119,6 +123,7 @@ func drawPayload(t *rapid.T) (subject string, p Payload) {
 			Environment: drawText(t, "environment", 1, 10), KeyType: drawText(t, "key type", 1, 10),
 			Metadata: drawMetadata(t), NotBefore: drawTimeOrZero(t, "not before"), ExpiresAt: drawTimeOrZero(t, "expiry"),
 			Digest: drawDigest(t), Hint: drawText(t, "hint", 0, 20),
+			UniqueName: rapid.Bool().Draw(t, "unique name"), Confined: rapid.Bool().Draw(t, "confined"),
 		}
 	case KeyUpdated:
 		return subject, &Updated{

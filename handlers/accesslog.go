@@ -42,8 +42,8 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 		slog.String("ip", x.origin.IP),
 		slog.String("request_id", x.RequestID),
 	)
-	if x.Principal.KeyID != (uuid.UUID{}) {
-		attrs = append(attrs, slog.String("by", x.Principal.KeyID.String()))
+	if by := x.actor(); by != "" {
+		attrs = append(attrs, slog.String("by", by))
 	}
 	if x.keyID != (uuid.UUID{}) {
 		attrs = append(attrs, slog.String("key", x.keyID.String()))

@@ -44,24 +44,24 @@ func cast(w *world) *strings.Replacer {
 	add("other", ledger.Create{Name: "their bot", Owner: ledger.Owner{Workspace: "other"}})
 	add("bound", ledger.Create{Owner: ledger.Owner{Workspace: "acme"}, Scopes: []string{"ledger:*"}})
 	add("creator", ledger.Create{Scopes: []string{ledger.ScopeCreate, ledger.ScopeUpdate, ledger.ScopeRead}})
-	add("brief", ledger.Create{Scopes: []string{"ledger:*"}, ExpiresAt: w.now().Add(10 * time.Hour)})
-	add("expired", ledger.Create{Owner: acme, ExpiresAt: w.now().Add(time.Hour)})
-	add("scheduled", ledger.Create{Owner: acme, NotBefore: w.now().Add(10 * time.Hour)})
+	add("brief", ledger.Create{Scopes: []string{"ledger:*"}, ExpiresAt: w.Now().Add(10 * time.Hour)})
+	add("expired", ledger.Create{Owner: acme, ExpiresAt: w.Now().Add(time.Hour)})
+	add("scheduled", ledger.Create{Owner: acme, NotBefore: w.Now().Add(10 * time.Hour)})
 	revoked, disabled := add("revoked", ledger.Create{Owner: acme}), add("disabled", ledger.Create{Owner: acme})
-	if _, err := w.service.Revoke(w.t.Context(), &w.root, revoked.Key.ID, "leaked"); err != nil {
+	if _, err := w.Service.Revoke(w.t.Context(), &w.Call, revoked.Key.ID, "leaked"); err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := w.service.Disable(w.t.Context(), &w.root, disabled.Key.ID); err != nil {
+	if _, err := w.Service.Disable(w.t.Context(), &w.Call, disabled.Key.ID); err != nil {
 		w.t.Fatal(err)
 	}
 	agent := ledger.RegisterAgent{ID: "bot7", Name: "Bot 7", Workspace: "acme", Org: "eu"}
-	if _, _, err := w.service.RegisterAgent(w.t.Context(), &w.root, &agent); err != nil {
+	if _, _, err := w.Service.RegisterAgent(w.t.Context(), &w.Call, &agent); err != nil {
 		w.t.Fatal(err)
 	}
-	w.later(2 * time.Hour) // past the end of expired
-	pairs = append(pairs, "{root.id}", w.root.Principal.KeyID.String(), "{absent.id}", "00000000-0000-7000-8000-000000000000",
-		"{past}", w.now().Add(-time.Minute).UTC().Format(time.RFC3339), "{soon}", w.now().Add(time.Hour).UTC().Format(time.RFC3339),
-		"{late}", w.now().Add(1000*time.Hour).UTC().Format(time.RFC3339))
+	w.Later(2 * time.Hour) // past the end of expired
+	pairs = append(pairs, "{root.id}", w.Call.Principal.KeyID.String(), "{absent.id}", "00000000-0000-7000-8000-000000000000",
+		"{past}", w.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "{soon}", w.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		"{late}", w.Now().Add(1000*time.Hour).UTC().Format(time.RFC3339))
 	return strings.NewReplacer(pairs...)
 }
 
@@ -109,7 +109,7 @@ func TestAnswers(t *testing.T) {
 		"create": createScenarios(), "bodies": bodyScenarios(), "read": readScenarios(), "change": changeScenarios(),
 		"revoke": revokeScenarios(), "verify": verifyScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
-		"every route": everyRouteScenarios(newWorld(t).server.Routes()),
+		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {
 		t.Run(name, func(t *testing.T) {
@@ -597,7 +597,7 @@ func everyRouteScenarios(routes []handlers.Route) []scenario {
 		off := on("cut off", 503, nil, "Retry-After: 1")
 		off.before = func(w *world) {
 			w.log.Crash()
-			w.later(200 * 365 * 24 * time.Hour)
+			w.Later(200 * 365 * 24 * time.Hour)
 		}
 		list = append(list, off,
 			on("without a token", 401, with("Authorization", "-"), `WWW-Authenticate: Bearer realm="keyledger"`),

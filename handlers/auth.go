@@ -10,16 +10,34 @@ import (
 
 // authenticate sets the principal of the exchange from the token that the request presents.
 func (x *Exchange) authenticate() error {
-	token, err := x.presentedToken()
+	token, err := x.Token()
 	if err != nil {
 		return err
 	}
-	x.Principal, err = x.server.config.Service.Authenticate(x.Context(), token, x.origin)
-	return err
+	return x.Authenticate(token)
 }
 
-// presentedToken is the token of a request, from "Authorization: Bearer" (RFC 6750 section 2.1) or "X-API-Key".
-func (x *Exchange) presentedToken() (string, error) {
+// Authenticate makes the key that has a token the principal, and counts that as a use of it. Then, as on every route that
+// takes a token, it waits for the request's Keyledger-Min-Sequence. Its errors are CodeUnauthenticated, CodeStale,
+// CodeUnavailable and, for that header, CodeInvalid. It is for a public route that finds the token elsewhere, or later,
+// than others do.
+func (x *Exchange) Authenticate(token string) error {
+	x.presented = true
+	p, err := x.server.config.Service.Authenticate(x.Context(), token, x.origin)
+	if err != nil {
+		return err
+	}
+	return x.ActAs(p)
+}
+
+// ActAs makes p the principal, of whom the caller of it has made sure: see Authenticate, whose last step it is.
+func (x *Exchange) ActAs(p ledger.Principal) error {
+	x.Principal = p
+	return x.awaitSequence()
+}
+
+// Token is the token of a request, from "Authorization: Bearer" (RFC 6750 section 2.1) or "X-API-Key".
+func (x *Exchange) Token() (string, error) {
 	bearer, header := x.Request.Header["Authorization"], x.Request.Header["X-Api-Key"]
 	if len(bearer)+len(header) == 0 {
 		return "", unauthenticated("send a token: Authorization: Bearer <token>, or X-API-Key: <token>")

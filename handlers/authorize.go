@@ -12,7 +12,7 @@ import (
 // authorize is /v1/authorize, with every method, for a proxy that asks before it passes a request on: 204 with headers
 // that tell who the token is, 401 when the token is not valid, 403 when it is not enough for what the query wants.
 func (a *api) authorize(x *Exchange) error {
-	token, err := x.presentedToken()
+	token, err := x.Token()
 	if err != nil {
 		return err
 	}

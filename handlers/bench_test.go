@@ -28,29 +28,29 @@ const benchConnections = 64
 func BenchmarkVerify(b *testing.B) {
 	s, token := benchStack(b, 1)
 	body := fmt.Sprintf(`{"token":"%s"}`, token)
-	compare(b, s.address, rawRequest("POST", "/v1/keys/verify", body), rawRequest("POST", "/noop", body))
+	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("POST", "/v1/keys/verify", body), rawRequest("POST", "/noop", body))
 }
 
 func BenchmarkAuthorize(b *testing.B) {
 	s, _ := benchStack(b, 1)
-	compare(b, s.address, rawRequest("GET", "/v1/authorize", ""), rawRequest("GET", "/noop", ""))
+	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("GET", "/v1/authorize", ""), rawRequest("GET", "/noop", ""))
 }
 
 func BenchmarkList50(b *testing.B) {
 	s, _ := benchStack(b, 1000)
-	compare(b, s.address, rawRequest("GET", "/v1/workspaces/acme/keys?limit=50", ""), rawRequest("GET", "/noop", ""))
+	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("GET", "/v1/workspaces/acme/keys?limit=50", ""), rawRequest("GET", "/noop", ""))
 }
 
 func BenchmarkGet(b *testing.B) {
 	s, _ := benchStack(b, 1)
 	id := s.ask("GET", "/v1/keys?limit=1", "", nil, 200)["data"].([]any)[0].(map[string]any)["id"].(string)
-	compare(b, s.address, rawRequest("GET", "/v1/keys/"+id, ""), rawRequest("GET", "/noop", ""))
+	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("GET", "/v1/keys/"+id, ""), rawRequest("GET", "/noop", ""))
 }
 
 func BenchmarkCreate(b *testing.B) {
 	s, _ := benchStack(b, 1)
 	body := `{"name":"deploy bot","workspace_id":"acme","scopes":["deploy","read"]}`
-	compare(b, s.address, rawRequest("POST", "/v1/keys", body), rawRequest("POST", "/noop", body))
+	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("POST", "/v1/keys", body), rawRequest("POST", "/noop", body))
 }
 
 // benchStack is a stack with keys, whose access lines go through the buffered writer to nowhere. It returns the token of
@@ -67,7 +67,7 @@ func benchStack(b *testing.B, keys int) (*stack, string) {
 	var all sync.WaitGroup
 	for i := range keys {
 		all.Go(func() {
-			issued, err := s.service.Create(b.Context(), &ledger.Call{Principal: ledger.Principal{Scopes: "ledger:*"}},
+			issued, err := s.Service.Create(b.Context(), &ledger.Call{Principal: ledger.Principal{Scopes: "ledger:*"}},
 				&ledger.Create{Name: fmt.Sprintf("key %d", i), Owner: ledger.Owner{Workspace: "acme"}, Scopes: []string{"deploy", "read"}})
 			if err != nil {
 				b.Error(err)
@@ -177,7 +177,7 @@ func BenchmarkVerifyAlone(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Body = io.NopCloser(strings.NewReader(body))
-		s.server.ServeHTTP(w, r)
+		s.Server.ServeHTTP(w, r)
 		clear(w.header)
 	}
 }
@@ -189,7 +189,7 @@ func BenchmarkList50Alone(b *testing.B) {
 	w := &nowhere{header: make(http.Header)}
 	b.ReportAllocs()
 	for b.Loop() {
-		s.server.ServeHTTP(w, r)
+		s.Server.ServeHTTP(w, r)
 		clear(w.header)
 	}
 }

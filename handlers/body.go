@@ -17,9 +17,21 @@ import (
 	"keyledger/ledger"
 )
 
-// Input is the body of the request, read once: CodeBodyTooLarge beyond Config.MaxBody, CodeMediaType when it is there
-// and is not declared to be JSON. It is valid until the handler returns.
+// Input is the body of the request: CodeMediaType when it is there and is not declared to be JSON, else as RawInput.
 func (x *Exchange) Input() ([]byte, error) {
+	body, err := x.RawInput()
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > 0 && !isJSON(x.Request) {
+		return nil, mediaType(x.Request.Header.Get("Content-Type"))
+	}
+	return body, nil
+}
+
+// RawInput is the body of the request whatever it is declared to be, read once: CodeBodyTooLarge beyond Config.MaxBody.
+// It is valid until the handler returns.
+func (x *Exchange) RawInput() ([]byte, error) {
 	if x.inputRead {
 		return x.input, nil
 	}
@@ -36,9 +48,6 @@ func (x *Exchange) Input() ([]byte, error) {
 		return nil, err
 	}
 	x.inputRead = true
-	if len(x.input) > 0 && !isJSON(r) {
-		return nil, mediaType(r.Header.Get("Content-Type"))
-	}
 	return x.input, nil
 }
 

@@ -119,7 +119,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 			documented[method+" "+path] = true
 		}
 	}
-	for _, route := range newWorld(t).server.Routes() {
+	for _, route := range newWorld(t).Server.Routes() {
 		method := route.Method
 		if method == "" {
 			method = http.MethodGet // of those that answer every method
@@ -139,7 +139,7 @@ func TestDocumentHasEveryRoute(t *testing.T) {
 // as the table does.
 func TestDocumentTellsWhatRoutesTake(t *testing.T) {
 	c := theContract(t)
-	for _, route := range newWorld(t).server.Routes() {
+	for _, route := range newWorld(t).Server.Routes() {
 		method := route.Method
 		if method == "" {
 			method = http.MethodGet
@@ -169,8 +169,8 @@ func TestDocumentTellsWhatRoutesTake(t *testing.T) {
 // The check of answers does reject what is not as documented.
 func TestContractRejects(t *testing.T) {
 	w := newWorld(t)
-	good := w.do("GET", "/v1/keys/"+w.root.Principal.KeyID.String(), "", nil)
-	r := request("GET", "/v1/keys/"+w.root.Principal.KeyID.String(), "", nil)
+	good := w.do("GET", "/v1/keys/"+w.Call.Principal.KeyID.String(), "", nil)
+	r := request("GET", "/v1/keys/"+w.Call.Principal.KeyID.String(), "", nil)
 	spoil := map[string]func(a *answer){
 		"a member is missing": func(a *answer) { a.text = bytes.Replace(a.text, []byte(`"name":"root",`), nil, 1) },
 		"a member too many":   func(a *answer) { a.text = bytes.Replace(a.text, []byte(`{`), []byte(`{"x":1,`), 1) },

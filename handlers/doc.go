@@ -7,6 +7,8 @@
 // the body for as long as it takes. Rules live in the ledger package: a handler translates, the ledger decides.
 //
 // A dialect is a []Route with its own Render for errors, mounted with Server.Mount. It decodes bodies with
-// Exchange.Decode, runs commands with Exchange.Call, and answers with Exchange.WriteJSON or by appending to
-// Exchange.Body.
+// Exchange.Decode or on its own from Exchange.RawInput, runs commands with Exchange.Call, and answers with
+// Exchange.WriteJSON or by appending to Exchange.Body. Where a vendor has an order of checks, or a place of the token, of
+// its own, the route is Public and its handler calls Exchange.Authenticate, or Exchange.ActAs, when it is time, and
+// Exchange.Once around the change.
 package handlers

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keyledger/handlers/handlerstest"
 )
 
 // site serves a page, and the API to it as a reverse proxy of the same origin that adds the token: so the page needs none.
@@ -96,7 +98,7 @@ func browse(t *testing.T, address string) {
 		t.Skip("NOT TESTED: EventSource in a browser, because chromium is missing (Debian: apt-get install chromium)")
 	}
 	folder := t.TempDir()
-	var said lines
+	var said handlerstest.Lines
 	browser := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
 		"--disable-breakpad", "--password-store=basic", "--no-proxy-server", "--disable-default-apps",
@@ -122,8 +124,8 @@ func browse(t *testing.T, address string) {
 func TestEventSourceInChromium(t *testing.T) {
 	s := newStack(t, slog.New(slog.DiscardHandler))
 	s.ask("POST", "/v1/keys", `{"name":"before the page","workspace_id":"acme"}`, nil, 201)
-	from := s.views.Position() + 1
-	web := newSite(t, s.address)
+	from := s.State.Position() + 1
+	web := newSite(t, s.address())
 	browse(t, web.URL)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // a browser takes its time on a busy machine
@@ -182,7 +184,7 @@ func TestEventSourceInChromium(t *testing.T) {
 	until("live events after it resumed", names("last"))
 
 	var want []string
-	for _, e := range history(t, s.address, "/v1/events?workspace_id=acme&limit=1000&from="+strconv.FormatUint(from, 10)) {
+	for _, e := range history(t, s.address(), "/v1/events?workspace_id=acme&limit=1000&from="+strconv.FormatUint(from, 10)) {
 		want = append(want, e.id+" "+e.text)
 	}
 	if !slices.Equal(got, want) {

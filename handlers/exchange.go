@@ -92,6 +92,14 @@ func (x *Exchange) Var(name string) string {
 	return v
 }
 
+// actor names the principal: the id of its key, or its name. Empty: there is none.
+func (x *Exchange) actor() string {
+	if x.Principal.KeyID != (uuid.UUID{}) {
+		return x.Principal.KeyID.String()
+	}
+	return x.Principal.Actor
+}
+
 // KeyID is the path variable "id" as the id of a key: CodeNotFound when no key can have it.
 func (x *Exchange) KeyID() (uuid.UUID, error) {
 	id, err := uuid.Parse(x.Var("id"))
@@ -115,6 +123,12 @@ func (x *Exchange) WriteJSON(status int, v any) error {
 
 // Saw notes that the answer shows the ledger as of sequence at least: the Keyledger-Sequence header.
 func (x *Exchange) Saw(sequence uint64) { x.sequence = max(x.sequence, sequence) }
+
+// Shows notes that the answer shows k: its id for the access line, and what Saw is for.
+func (x *Exchange) Shows(k *ledger.Key) {
+	x.keyID = k.ID
+	x.Saw(k.Sequence)
+}
 
 // setSequence sets the Keyledger-Sequence header, unless a remembered answer has set it.
 func (x *Exchange) setSequence() {

@@ -39,7 +39,7 @@ func FuzzRequests(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, method, target, header string, body []byte) {
 		w := newWorld(t)
-		target = strings.ReplaceAll(target, "{id}", w.root.Principal.KeyID.String())
+		target = strings.ReplaceAll(target, "{id}", w.Call.Principal.KeyID.String())
 		raw := method + " " + target + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + rootToken +
 			"\r\nContent-Type: application/json\r\n" + header + "\r\n\r\n"
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(raw)))
@@ -51,7 +51,7 @@ func FuzzRequests(f *testing.F) {
 			r.Body, r.ContentLength = httptest.NewRequest("POST", "/", bytes.NewReader(body)).Body, int64(len(body))
 		}
 		r.RemoteAddr = "192.0.2.1:1"
-		w.server.EndStreams()
+		w.Server.EndStreams()
 		recorder := httptest.NewRecorder()
 		func() {
 			defer func() {
@@ -59,7 +59,7 @@ func FuzzRequests(f *testing.F) {
 					panic(v)
 				}
 			}()
-			w.server.ServeHTTP(recorder, r)
+			w.Server.ServeHTTP(recorder, r)
 		}()
 		status, mediaType := recorder.Code, recorder.Header().Get("Content-Type")
 		waits := r.Header["Keyledger-Min-Sequence"] != nil && status == http.StatusServiceUnavailable

@@ -59,18 +59,14 @@ type answer struct {
 // remembered are the headers of an answer that a repeat gets again.
 func remembered() []string { return []string{"Content-Type", "Etag", "Location", "Keyledger-Sequence"} }
 
-// run runs the command of the exchange unless it ran before.
-func (i *idempotency) run(x *Exchange, values []string) error {
+// run runs the command of an exchange, whose body is part of what is asked, unless it ran before.
+func (i *idempotency) run(x *Exchange, values []string, body []byte, handle func() error) error {
 	key := values[0]
 	if len(values) > 1 || len(key) < 1 || len(key) > 255 || !visible(key) {
 		return invalid("Idempotency-Key", "the header must be one value of 1 to 255 visible ASCII characters")
 	}
-	body, err := x.Input()
-	if err != nil {
-		return err
-	}
 	r := x.Request
-	one := &attempt{idempotency: i, x: x, key: key, principal: x.Principal.KeyID.String()}
+	one := &attempt{idempotency: i, x: x, handle: handle, key: key, principal: x.actor()}
 	one.name = base64.RawURLEncoding.EncodeToString(mac(i.keys.name, one.principal, key))
 	now := i.now().UTC()
 	one.mine = claim{
@@ -94,6 +90,7 @@ func visible(s string) bool {
 type attempt struct {
 	*idempotency
 	x         *Exchange
+	handle    func() error
 	key       string
 	principal string
 	name      string // in the memo
@@ -172,7 +169,7 @@ func (r *attempt) command() error {
 		return err
 	}
 	r.x.entropy, r.x.drawn = bytes.NewReader(entropy), r.mine.Drawn
-	err = r.x.route.Handle(r.x)
+	err = r.handle()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.x.Context()), settleTime)
 	defer cancel()
 	if err != nil {

@@ -81,8 +81,8 @@ func TestIdempotentCreateDrawsTimedID(t *testing.T) {
 		t.Fatalf("the id is %v, of version %d: %v", id, id.Version(), err)
 	}
 	seconds, _ := id.Time().UnixTime()
-	if at := time.Unix(seconds, 0); w.now().Sub(at).Abs() > time.Minute {
-		t.Errorf("the id is of %v, now is %v", at, w.now())
+	if at := time.Unix(seconds, 0); w.Now().Sub(at).Abs() > time.Minute {
+		t.Errorf("the id is of %v, now is %v", at, w.Now())
 	}
 }
 
@@ -190,11 +190,11 @@ func TestIdempotentRepeatAfterDeath(t *testing.T) {
 	header := with("Idempotency-Key", "k")
 	first := w.do("POST", "/v1/keys", `{"name":"once"}`, header)
 	hasStatus(t, first, http.StatusCreated)
-	if line := w.lines.last(); line["status"] != 201.0 || line["error"] == nil {
+	if line := w.Lines.Last(); line["status"] != 201.0 || line["error"] == nil {
 		t.Errorf("the access line does not tell of it: %v", line)
 	}
 	hasStatus(t, w.do("POST", "/v1/keys", `{"name":"once"}`, header), http.StatusConflict)
-	w.later(31 * time.Second)
+	w.Later(31 * time.Second)
 	again := w.do("POST", "/v1/keys", `{"name":"once"}`, header)
 	hasStatus(t, again, http.StatusCreated)
 	if again.events != 0 || !bytes.Equal(again.text, first.text) {
@@ -209,7 +209,7 @@ func TestIdempotentTakeOverRace(t *testing.T) {
 	w.log.FailNext(ledgertest.OpReplace, ledgertest.Fault{Err: ledger.ErrUnavailable})
 	header := with("Idempotency-Key", "k")
 	first := w.do("POST", "/v1/keys", `{}`, header)
-	w.later(time.Minute)
+	w.Later(time.Minute)
 	before := w.log.Len()
 	var all sync.WaitGroup
 	for range 16 {
@@ -284,7 +284,7 @@ func TestIdempotentRepeatAfterClientLeft(t *testing.T) {
 	header := with("Idempotency-Key", "k")
 	r := request("POST", "/v1/keys", `{}`, header)
 	hasStatus(t, w.send(r.WithContext(ctx)), http.StatusServiceUnavailable)
-	if line := w.lines.last(); line["status"] != 499.0 {
+	if line := w.Lines.Last(); line["status"] != 499.0 {
 		t.Errorf("the access line says %v", line["status"])
 	}
 	w.log.Inject(nil)
@@ -340,7 +340,7 @@ func TestIdempotencyStoresNothingInTheClear(t *testing.T) {
 	if kept.given.Len() == 0 || token == "" {
 		t.Fatal("nothing was stored")
 	}
-	for _, secret := range []string{token, id, "a-name-to-find", "a-key-to-find", w.root.Principal.KeyID.String()} {
+	for _, secret := range []string{token, id, "a-name-to-find", "a-key-to-find", w.Call.Principal.KeyID.String()} {
 		for encoding, text := range encodings(secret) {
 			if strings.Contains(kept.given.String(), text) {
 				t.Errorf("%q is stored, in %s", secret, encoding)

@@ -90,7 +90,6 @@ func (a *api) createKey(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.keyID = issued.Key.ID
 	x.Header()["Location"] = []string{"/v1/keys/" + issued.Key.ID.String()}
 	a.answerIssued(x, http.StatusCreated, &issued)
 	return nil
@@ -273,14 +272,14 @@ func (a *api) keyUsage(x *Exchange) error {
 
 // answerKey answers with a key.
 func (a *api) answerKey(x *Exchange, k *ledger.Key) {
-	x.Saw(k.Sequence)
+	x.Shows(k)
 	x.setETag(k)
 	x.Body = append(appendKey(x.Body, k, a.now()), '\n')
 }
 
 // answerIssued answers with a key and its token.
 func (a *api) answerIssued(x *Exchange, status int, issued *ledger.Issued) {
-	x.Saw(issued.Key.Sequence)
+	x.Shows(&issued.Key)
 	x.setETag(&issued.Key)
 	x.Status = status
 	b := appendKey(x.Body, &issued.Key, a.now())

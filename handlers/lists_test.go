@@ -82,10 +82,10 @@ func TestListFilters(t *testing.T) {
 		"scope=deploy":                    fill.Replace("[{active.id}]"),
 		"name=test+b":                     fill.Replace("[{test.id}]"),
 		"org_id=eu&peer_id=p1&environment=live&status=active":                     fill.Replace("[{active.id}]"),
-		"used_before=" + stamp(w.now().Add(time.Hour)) + "&scope=deploy":          fill.Replace("[{active.id}]"),
-		"used_before=" + stamp(w.now().Add(-time.Hour)) + "&scope=deploy":         "[]",
-		"unused_since=" + stamp(w.now().Add(time.Hour)) + "&name=test":            fill.Replace("[{test.id}]"),
-		"unused_since=" + stamp(w.now().Add(-time.Hour)) + "&name=deploy&limit=9": "[]",
+		"used_before=" + stamp(w.Now().Add(time.Hour)) + "&scope=deploy":          fill.Replace("[{active.id}]"),
+		"used_before=" + stamp(w.Now().Add(-time.Hour)) + "&scope=deploy":         "[]",
+		"unused_since=" + stamp(w.Now().Add(time.Hour)) + "&name=test":            fill.Replace("[{test.id}]"),
+		"unused_since=" + stamp(w.Now().Add(-time.Hour)) + "&name=deploy&limit=9": "[]",
 	} {
 		if got := fmt.Sprint(w.pages("/v1/keys?"+query, "id")); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)

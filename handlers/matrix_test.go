@@ -49,7 +49,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 		ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit, ledger.ScopeAll, "deploy"}
 	all := rights()
 	c := theContract(t)
-	for _, route := range newWorld(t).server.Routes() {
+	for _, route := range newWorld(t).Server.Routes() {
 		name := route.Method + " " + route.Path
 		r, ok := all[name]
 		if route.Public || route.Path == "/v1/authorize" {
@@ -110,7 +110,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 		})
 	}
-	if len(all) != len(slices.DeleteFunc(newWorld(t).server.Routes(), func(r handlers.Route) bool { return all[r.Method+" "+r.Path] == right{} })) {
+	if len(all) != len(slices.DeleteFunc(newWorld(t).Server.Routes(), func(r handlers.Route) bool { return all[r.Method+" "+r.Path] == right{} })) {
 		t.Error("there is a right for a route that is not there")
 	}
 }
@@ -131,19 +131,19 @@ func (w *world) principal(state string, owner ledger.Owner, scope string) string
 	in := ledger.Create{Owner: owner, Scopes: []string{scope}}
 	switch state {
 	case "expired":
-		in.ExpiresAt = w.now().Add(time.Minute)
+		in.ExpiresAt = w.Now().Add(time.Minute)
 	case "scheduled":
-		in.NotBefore = w.now().Add(time.Hour)
+		in.NotBefore = w.Now().Add(time.Hour)
 	}
 	issued := w.key(in)
 	var err error
 	switch state {
 	case "expired":
-		w.later(2 * time.Minute)
+		w.Later(2 * time.Minute)
 	case "revoked":
-		_, err = w.service.Revoke(w.t.Context(), &w.root, issued.Key.ID, "")
+		_, err = w.Service.Revoke(w.t.Context(), &w.Call, issued.Key.ID, "")
 	case "disabled":
-		_, err = w.service.Disable(w.t.Context(), &w.root, issued.Key.ID)
+		_, err = w.Service.Disable(w.t.Context(), &w.Call, issued.Key.ID)
 	}
 	if err != nil {
 		w.t.Fatal(err)

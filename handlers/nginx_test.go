@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"keyledger/handlers/handlerstest"
 	"keyledger/ledger"
 )
 
@@ -79,7 +80,7 @@ func startNginx(t *testing.T, keyledger, upstream string) *http.Client {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var said lines
+	var said handlerstest.Lines
 	nginx := exec.Command(program, "-p", folder, "-c", config)
 	nginx.Stdout, nginx.Stderr = &said, &said
 	if err := nginx.Start(); err != nil {
@@ -122,7 +123,7 @@ func TestAuthorizeBehindNginx(t *testing.T) {
 		seen.Store(&header)
 	}))
 	defer upstream.Close()
-	client := startNginx(t, serve(t, w.server, nil), upstream.Listener.Addr().String())
+	client := startNginx(t, serve(t, w.Server, nil), upstream.Listener.Addr().String())
 	ask := func(method, token string, body string) int {
 		t.Helper()
 		seen.Store(nil)
@@ -173,7 +174,7 @@ func TestAuthorizeBehindNginx(t *testing.T) {
 	refused("a token without the scope", mayNot.Token.Reveal(), http.StatusForbidden)
 
 	w.waitForUse(may.Key.ID.String(), 2)
-	use, err := w.service.LastUse(t.Context(), &w.root.Principal, may.Key.ID)
+	use, err := w.Service.LastUse(t.Context(), &w.Call.Principal, may.Key.ID)
 	if err != nil || use.Count != 2 || use.UserAgent != "deployer" {
 		t.Errorf("last use %+v, %v", use, err)
 	}

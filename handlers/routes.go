@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,8 +23,8 @@ type Route struct {
 	Query    []string // the parameters that its query may have, each at most once
 	AnyQuery bool     // the query is not looked at: the handler may
 
-	Public      bool // without a token
-	Command     bool // changes something: honours Idempotency-Key
+	Public      bool // without a token, or with one that the handler sees to: Exchange.Authenticate
+	Command     bool // changes something: honours Idempotency-Key; a public one by Exchange.Once
 	Conditional bool // honours If-Match
 	Remote      bool // asks the log: has the deadline Config.Timeout, as every Command has
 }
@@ -35,9 +37,15 @@ type endpoint struct {
 	log     slog.Handler // of its access lines
 }
 
-// Mount adds routes whose errors are answered by render. All routes are mounted before the first request; those
-// mounted first are matched first.
+// Mount adds routes whose errors are answered by render; an error of CodeMethod comes with the Allow header set, which
+// render may change. All routes are mounted before the first request; of one Mount, those that come first are matched
+// first. A path that an earlier Mount has is refused, whatever the method.
 func (s *Server) Mount(routes []Route, render func(*Exchange, error)) error {
+	for _, r := range routes {
+		if taken := s.mounted(r.Path); taken != "" {
+			return fmt.Errorf("handlers: mount %s %s: the path is that of %s", r.Method, r.Path, taken)
+		}
+	}
 	for _, r := range routes {
 		route := s.router.NewRoute().Path(r.Path)
 		switch r.Method {
@@ -59,6 +67,25 @@ func (s *Server) Mount(routes []Route, render func(*Exchange, error)) error {
 	}
 	return nil
 }
+
+// mounted is the template of the route that has the path which the template path stands for, empty when none has it.
+func (s *Server) mounted(path string) string {
+	example := variable().ReplaceAllString(path, "x")
+	var m mux.RouteMatch
+	for _, method := range methods() {
+		r := http.Request{Method: method, URL: &url.URL{Path: example}}
+		if s.router.Match(&r, &m) {
+			return s.endpoints[m.Route].Path
+		}
+	}
+	return ""
+}
+
+// variable is a variable in a template of a path.
+func variable() *regexp.Regexp { return regexp.MustCompile(`\{[^}]*\}`) }
+
+// methods are those that routes answer.
+func methods() []string { return []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} }
 
 // Routes is every mounted route, ordered by path and method.
 func (s *Server) Routes() []Route {
@@ -90,16 +117,16 @@ func (s *Server) match(x *Exchange) error {
 
 // allowed are the methods that the path of a request answers. The error is rendered as those of their routes are.
 func (s *Server) allowed(x *Exchange) string {
-	var methods []string
+	var allowed []string
 	probe := *x.Request
-	for _, method := range []string{"DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"} {
+	for _, method := range methods() {
 		var m mux.RouteMatch
 		if probe.Method = method; s.router.Match(&probe, &m) {
-			methods = append(methods, method)
+			allowed = append(allowed, method)
 			x.render = s.endpoints[m.Route].render
 		}
 	}
-	return strings.Join(methods, ", ")
+	return strings.Join(allowed, ", ")
 }
 
 // nativeRoutes is the native API. The router tries routes in this order, so the hottest are first.

@@ -163,9 +163,6 @@ func (s *Server) answer(x *Exchange) (err error) {
 		if err := x.authenticate(); err != nil {
 			return err
 		}
-		if err := x.awaitSequence(); err != nil {
-			return err
-		}
 	}
 	if err := x.readQuery(); err != nil {
 		return err
@@ -197,17 +194,38 @@ func caught(err *error) {
 	}
 }
 
-// command runs a route that changes something, once per Idempotency-Key.
+// command runs a route that changes something, once per Idempotency-Key. A public one does not know its principal yet.
 func (s *Server) command(x *Exchange) error {
 	if x.route.Conditional {
 		if err := x.readIfMatch(); err != nil {
 			return err
 		}
 	}
-	if keys := x.Request.Header["Idempotency-Key"]; len(keys) > 0 {
-		return s.once.run(x, keys)
+	handle := func() error { return x.route.Handle(x) }
+	keys := x.Request.Header["Idempotency-Key"]
+	if len(keys) == 0 || x.route.Public {
+		return handle()
 	}
-	return x.route.Handle(x)
+	body, err := x.Input()
+	if err != nil {
+		return err
+	}
+	return s.once.run(x, keys, body, handle)
+}
+
+// Once runs a change that a public Command makes, after its principal is known: once per principal and Idempotency-Key,
+// and a repeat gets the first answer, as on every other Command. Without a principal, or without that header, it just
+// runs it.
+func (x *Exchange) Once(change func() error) error {
+	keys := x.Request.Header["Idempotency-Key"]
+	if len(keys) == 0 || x.actor() == "" {
+		return change()
+	}
+	body, err := x.RawInput()
+	if err != nil {
+		return err
+	}
+	return x.server.once.run(x, keys, body, change)
 }
 
 // refuse makes the answer of x.err, dropping what the handler has begun.

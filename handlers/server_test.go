@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers"
+	"keyledger/handlers/handlerstest"
 	"keyledger/ledger"
 	"keyledger/ledger/ledgertest"
 )
@@ -35,18 +36,18 @@ func TestFault500(t *testing.T) {
 			return errors.New("a detail")
 		}},
 	}
-	if err := w.server.Mount(routes, handlers.RenderProblem); err != nil {
+	if err := w.Server.Mount(routes, handlers.RenderProblem); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/panic", "/fail"} {
 		recorder := httptest.NewRecorder()
-		w.server.ServeHTTP(recorder, request("GET", path, "", nil))
+		w.Server.ServeHTTP(recorder, request("GET", path, "", nil))
 		text := recorder.Body.String()
 		if recorder.Code != 500 || strings.Contains(text, "detail\"}") || strings.Contains(text, "a detail") ||
 			strings.Contains(text, "half") || recorder.Header().Get("ETag") != "" {
 			t.Errorf("%s: %d %v\n%s", path, recorder.Code, recorder.Header(), text)
 		}
-		line := w.lines.last()
+		line := w.Lines.Last()
 		if line["level"] != "ERROR" || !strings.Contains(fmt.Sprint(line["error"]), "a detail") || line["route"] != path {
 			t.Errorf("%s: the access line is %v", path, line)
 		}
@@ -57,7 +58,7 @@ func TestFault500(t *testing.T) {
 func TestAbort(t *testing.T) {
 	w := newWorld(t)
 	abort := handlers.Route{Method: "GET", Path: "/abort", Public: true, Handle: func(*handlers.Exchange) error { panic(http.ErrAbortHandler) }}
-	if err := w.server.Mount([]handlers.Route{abort}, handlers.RenderProblem); err != nil {
+	if err := w.Server.Mount([]handlers.Route{abort}, handlers.RenderProblem); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
@@ -65,7 +66,7 @@ func TestAbort(t *testing.T) {
 			t.Error("it did not go through")
 		}
 	}()
-	w.server.ServeHTTP(httptest.NewRecorder(), request("GET", "/abort", "", nil))
+	w.Server.ServeHTTP(httptest.NewRecorder(), request("GET", "/abort", "", nil))
 }
 
 // A dialect answers errors in its own way, also those that its handler never sees.
@@ -83,18 +84,18 @@ func TestDialectRendersItsErrors(t *testing.T) {
 		if err := x.Decode(&in); err != nil {
 			return err
 		}
-		issued, err := w.service.Create(x.Context(), x.Call(), &ledger.Create{Name: in.Label})
+		issued, err := w.Service.Create(x.Context(), x.Call(), &ledger.Create{Name: in.Label})
 		if err != nil {
 			return err
 		}
 		return x.WriteJSON(http.StatusCreated, map[string]string{"secret": issued.Token.Reveal()})
 	}}}
-	if err := w.server.Mount(routes, render); err != nil {
+	if err := w.Server.Mount(routes, render); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(method, body string, header map[string]string) *httptest.ResponseRecorder {
 		recorder := httptest.NewRecorder()
-		w.server.ServeHTTP(recorder, request(method, "/api/keys", body, header))
+		w.Server.ServeHTTP(recorder, request(method, "/api/keys", body, header))
 		return recorder
 	}
 	for want, got := range map[string]*httptest.ResponseRecorder{
@@ -124,7 +125,7 @@ func TestRequestID(t *testing.T) {
 		if (id == sent) != honoured || id == "" {
 			t.Errorf("%q became %q", sent, id)
 		}
-		if line := w.lines.last(); line["request_id"] != id {
+		if line := w.Lines.Last(); line["request_id"] != id {
 			t.Errorf("the access line has %v, not %q", line["request_id"], id)
 		}
 		event := w.pages(fmt.Sprintf("/v1/events?from=%d", w.log.Len()-1), "requestid")
@@ -199,7 +200,7 @@ func TestAccessLine(t *testing.T) {
 	w := newWorld(t)
 	fill := cast(w)
 	w.do("GET", fill.Replace("/v1/keys/{active.id}"), "", with("X-Request-Id", "mine"))
-	line := w.lines.last()
+	line := w.Lines.Last()
 	for name, want := range map[string]any{
 		"msg": "request", "level": "INFO", "method": "GET", "route": "/v1/keys/{id}", "status": 200.0, "ip": "192.0.2.1",
 		"request_id": "mine", "by": fill.Replace("{root.id}"), "key": fill.Replace("{active.id}"),
@@ -219,7 +220,7 @@ func TestAccessLine(t *testing.T) {
 	w.do("POST", "/v1/keys", `{"`+token+`":1}`, nil)
 	w.do("GET", "/v1/keys", "", with("Authorization", token))
 	w.do("GET", "/v1/keys", "", with("Keyledger-Min-Sequence", token))
-	if got := strings.Count(w.lines.String(), "\n"); got != 7 {
+	if got := strings.Count(w.Lines.String(), "\n"); got != 7 {
 		t.Errorf("7 requests made %d lines", got)
 	}
 }
@@ -240,7 +241,7 @@ func TestTrustedProxies(t *testing.T) {
 		r := request("GET", "/healthz", "", with("X-Forwarded-For", c.forwarded))
 		r.RemoteAddr = c.remote
 		w.send(r)
-		if got := w.lines.last()["ip"]; got != c.want {
+		if got := w.Lines.Last()["ip"]; got != c.want {
 			t.Errorf("from %s for %q: %v, want %s", c.remote, c.forwarded, got, c.want)
 		}
 	}
@@ -308,30 +309,11 @@ func TestNewRefusesHalfAConfig(t *testing.T) {
 // serve serves h on a loopback port as the program does, and returns its address.
 func serve(t testing.TB, h http.Handler, config *tls.Config) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := handlers.NewHTTPServer(h, slog.New(slog.DiscardHandler), config)
-	done := make(chan error, 1)
-	go func() {
-		if config != nil {
-			done <- server.ServeTLS(listener, "", "")
-		} else {
-			done <- server.Serve(listener)
-		}
-	}()
-	t.Cleanup(func() {
-		_ = server.Close()
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
-	return listener.Addr().String()
+	return handlerstest.Serve(t, handlers.NewHTTPServer(h, slog.New(slog.DiscardHandler), config))
 }
 
 func TestHeaderLimit431(t *testing.T) {
-	address := serve(t, newWorld(t).server, nil)
+	address := serve(t, newWorld(t).Server, nil)
 	r, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/healthz", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -351,7 +333,7 @@ func TestHeaderLimit431(t *testing.T) {
 // new connection is served.
 func TestBodyLimitOverTheWire413(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -374,7 +356,7 @@ func TestTLSVersion(t *testing.T) {
 	certificate := httptest.NewUnstartedServer(nil)
 	certificate.StartTLS()
 	defer certificate.Close()
-	address := serve(t, w.server, &tls.Config{Certificates: certificate.TLS.Certificates})
+	address := serve(t, w.Server, &tls.Config{Certificates: certificate.TLS.Certificates})
 	dial := func(most uint16) error {
 		conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: most})
 		if err == nil {

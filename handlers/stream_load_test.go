@@ -32,12 +32,12 @@ func TestStreamResumes(t *testing.T) {
 	s := newStack(t, slog.New(slog.DiscardHandler))
 	owners := []ledger.Owner{{Workspace: "acme"}, {Workspace: "acme", Org: "eu"}, {Workspace: "other"}}
 	root := ledger.Call{Principal: ledger.Principal{Scopes: ledger.ScopeAll}}
-	fixed, err := s.service.Create(t.Context(), &root, &ledger.Create{Name: "fixed", Owner: owners[1]})
+	fixed, err := s.Service.Create(t.Context(), &root, &ledger.Create{Name: "fixed", Owner: owners[1]})
 	if err != nil {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		from := s.views.Position() + 1 - rapid.Uint64Range(0, min(s.views.Position(), 20)).Draw(rt, "past")
+		from := s.State.Position() + 1 - rapid.Uint64Range(0, min(s.State.Position(), 20)).Draw(rt, "past")
 		path := fmt.Sprintf(rapid.SampledFrom([]string{"/v1/events?from=%d", "/v1/events?from=%d&workspace_id=acme",
 			"/v1/events?from=%d&workspace_id=acme&org_id=eu", "/v1/keys/" + fixed.Key.ID.String() + "/events?from=%d"}).Draw(rt, "path"), from)
 		media := rapid.SampledFrom([]string{sse, lined}).Draw(rt, "media")
@@ -55,7 +55,7 @@ func TestStreamResumes(t *testing.T) {
 		var got []event
 		last := ""
 		for _, cut := range cuts {
-			l := resume(t, s.address, path, media, last)
+			l := resume(t, s.address(), path, media, last)
 			go func() { // nothing more comes then
 				<-written
 				l.hangUp()
@@ -71,19 +71,19 @@ func TestStreamResumes(t *testing.T) {
 			l.hangUp()
 		}
 		<-written
-		end, err := s.service.Create(t.Context(), &root, &ledger.Create{Name: "end", Owner: owners[1]})
+		end, err := s.Service.Create(t.Context(), &root, &ledger.Create{Name: "end", Owner: owners[1]})
 		if err == nil {
-			_, err = s.service.Update(t.Context(), &root, fixed.Key.ID, &ledger.Update{Name: new(end.Key.ID.String())})
+			_, err = s.Service.Update(t.Context(), &root, fixed.Key.ID, &ledger.Update{Name: new(end.Key.ID.String())})
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := resume(t, s.address, path, media, last)
+		l := resume(t, s.address(), path, media, last)
 		for len(got) == 0 || !strings.Contains(got[len(got)-1].text, `"name":"`+end.Key.ID.String()) {
 			got = append(got, l.must())
 		}
 		l.hangUp()
-		same(t, path, got, history(t, s.address, path+"&limit=1000"))
+		same(t, path, got, history(t, s.address(), path+"&limit=1000"))
 	})
 }
 
@@ -99,12 +99,12 @@ func resume(t *testing.T, address, path, media, last string) *client {
 // change appends some events, among them one of a key that others change too.
 func (s *stack) change(by ledger.Call, owner ledger.Owner, shared uuid.UUID) {
 	for i := range 3 {
-		issued, err := s.service.Create(s.t.Context(), &by, &ledger.Create{Name: strconv.Itoa(i), Owner: owner})
+		issued, err := s.Service.Create(s.t.Context(), &by, &ledger.Create{Name: strconv.Itoa(i), Owner: owner})
 		if err == nil {
-			_, err = s.service.Revoke(s.t.Context(), &by, issued.Key.ID, "done")
+			_, err = s.Service.Revoke(s.t.Context(), &by, issued.Key.ID, "done")
 		}
 		if err == nil {
-			_, err = s.service.Update(s.t.Context(), &by, shared, &ledger.Update{Name: new(issued.Key.ID.String())})
+			_, err = s.Service.Update(s.t.Context(), &by, shared, &ledger.Update{Name: new(issued.Key.ID.String())})
 		}
 		if err != nil {
 			s.t.Error(err)
@@ -130,7 +130,7 @@ func TestSlowClientIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := handlers.NewHTTPServer(w.server, slog.New(slog.DiscardHandler), nil)
+	server := handlers.NewHTTPServer(w.Server, slog.New(slog.DiscardHandler), nil)
 	go server.Serve(tight{raw})
 	t.Cleanup(func() { server.Close() })
 	address := raw.Addr().String()
@@ -192,7 +192,7 @@ func rawStream(t *testing.T, address, path string) net.Conn {
 // metric is the value of a metric without labels.
 func (w *world) metric(name string) float64 {
 	w.t.Helper()
-	families, err := w.metrics.Gather()
+	families, err := w.Metrics.Gather()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -214,8 +214,8 @@ func (w *world) waitForMetric(name string, value float64) {
 // waitForLine waits until the last access line has a text, and returns it decoded.
 func (w *world) waitForLine(text string) map[string]any {
 	w.t.Helper()
-	w.waitUntil(text, func() bool { return strings.Contains(fmt.Sprint(w.lines.last()), text) })
-	return w.lines.last()
+	w.waitUntil(text, func() bool { return strings.Contains(fmt.Sprint(w.Lines.Last()), text) })
+	return w.Lines.Last()
 }
 
 func (w *world) waitUntil(what string, reached func() bool) {
@@ -236,7 +236,7 @@ func (w *world) waitUntil(what string, reached func() bool) {
 // A thousand clients that wait cost less than 30 MiB, and all of them get what comes.
 func TestIdleStreamsAreCheap(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	const clients, limit = 1000, 30 << 20
 	rawStream(t, address, "/v1/events") // what the first one costs is not counted
 	w.waitForMetric("keyledger_streams_open", 1)

@@ -15,7 +15,7 @@ import (
 func TestStreamsShowOnlyOnesOwn(t *testing.T) {
 	w := newWorld(t)
 	fill := cast(w)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	token := func(owner ledger.Owner, scopes ...string) string {
 		return "Bearer " + w.key(ledger.Create{Owner: owner, Scopes: scopes}).Token.Reveal()
 	}
@@ -98,12 +98,12 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			address := serve(t, w.server, nil)
-			issued := w.key(ledger.Create{Scopes: []string{ledger.ScopeEvents, ledger.ScopeRead}, ExpiresAt: w.now().Add(time.Hour)})
+			address := serve(t, w.Server, nil)
+			issued := w.key(ledger.Create{Scopes: []string{ledger.ScopeEvents, ledger.ScopeRead}, ExpiresAt: w.Now().Add(time.Hour)})
 			mine := "Bearer " + issued.Token.Reveal()
 			streams := []*client{
 				listen(t, address, "/v1/events", sse, "Authorization", mine),
-				listen(t, address, "/v1/keys/"+w.root.Principal.KeyID.String()+"/events", lined, "Authorization", mine),
+				listen(t, address, "/v1/keys/"+w.Call.Principal.KeyID.String()+"/events", lined, "Authorization", mine),
 			}
 			bystander := listen(t, address, "/v1/events", sse)
 			ctx, id := t.Context(), issued.Key.ID
@@ -111,23 +111,23 @@ func TestStreamEndsWithItsKey(t *testing.T) {
 			var err error
 			switch name {
 			case "revoked":
-				_, err = w.service.Revoke(ctx, &w.root, id, "")
+				_, err = w.Service.Revoke(ctx, &w.Call, id, "")
 			case "disabled":
-				_, err = w.service.Disable(ctx, &w.root, id)
+				_, err = w.Service.Disable(ctx, &w.Call, id)
 			case "another scope":
-				_, err = w.service.Update(ctx, &w.root, id, &ledger.Update{Scopes: &[]string{ledger.ScopeRead}})
+				_, err = w.Service.Update(ctx, &w.Call, id, &ledger.Update{Scopes: &[]string{ledger.ScopeRead}})
 			case "rotated":
-				_, err = w.service.Rotate(ctx, &w.root, id, &ledger.Rotate{})
+				_, err = w.Service.Rotate(ctx, &w.Call, id, &ledger.Rotate{})
 			case "expired":
-				w.later(2 * time.Hour)
+				w.Later(2 * time.Hour)
 			case "out of grace":
-				_, err = w.service.Rotate(ctx, &w.root, id, &ledger.Rotate{Grace: time.Minute})
+				_, err = w.Service.Rotate(ctx, &w.Call, id, &ledger.Rotate{Grace: time.Minute})
 				for _, l := range streams[:1] {
 					if e := l.must(); !strings.Contains(e.text, "rotated") {
 						t.Errorf("within the grace: %v", e)
 					}
 				}
-				w.later(2 * time.Minute)
+				w.Later(2 * time.Minute)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -2,7 +2,6 @@ package handlers_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +25,7 @@ import (
 func TestStreamJoinsPastAndPresent(t *testing.T) {
 	w := newWorld(t)
 	fill := cast(w)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	for _, path := range []string{"/v1/events?from=1", "/v1/events?from=5", "/v1/events?from=0&workspace_id=acme",
 		"/v1/events?from=1&agent_id=bot7&org_id=eu", "/v1/keys/{active.id}/events?from=1", "/v1/keys/{active.id}/events?from=9"} {
 		for _, media := range []string{sse, lined} {
@@ -53,7 +53,7 @@ func TestStreamJoinsPastAndPresent(t *testing.T) {
 func TestStreamBeginsAndEnds(t *testing.T) {
 	w := newWorld(t)
 	fill := cast(w)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	all := history(t, address, "/v1/events?limit=1000")
 	for _, media := range []string{sse, lined} {
 		l := listen(t, address, "/v1/events?until=now", media)
@@ -91,7 +91,7 @@ func TestStreamBeginsAndEnds(t *testing.T) {
 // Who lost the connection before the first event came has the place to resume at.
 func TestStreamBeginsWithAnID(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	l := listen(t, address, "/v1/events", sse)
 	for range 3 {
 		line, err := l.body.ReadString('\n')
@@ -112,7 +112,7 @@ func TestStreamBeginsWithAnID(t *testing.T) {
 func TestStreamOfTypes(t *testing.T) {
 	w := newWorld(t)
 	cast(w)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	var want []event
 	for _, e := range history(t, address, "/v1/events?limit=1000") {
 		if strings.Contains(e.text, `"type":"keyledger.key.revoked"`) || strings.Contains(e.text, `"type":"keyledger.agent.registered"`) {
@@ -122,7 +122,7 @@ func TestStreamOfTypes(t *testing.T) {
 	l := listen(t, address, "/v1/events?type=key.revoked,keyledger.agent.registered&from=1", sse)
 	same(t, "types", l.take(len(want)), want)
 	issued := w.key(ledger.Create{Name: "not wanted"})
-	if _, err := w.service.Revoke(t.Context(), &w.root, issued.Key.ID, "wanted"); err != nil {
+	if _, err := w.Service.Revoke(t.Context(), &w.Call, issued.Key.ID, "wanted"); err != nil {
 		t.Fatal(err)
 	}
 	if e := l.must(); !strings.Contains(e.text, `"reason":"wanted"`) {
@@ -133,7 +133,7 @@ func TestStreamOfTypes(t *testing.T) {
 // A client that reads from the beginning while more is appended than the feed holds misses nothing.
 func TestStreamBehindTheFeed(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	fill := cast(w)
 	const changes = 6000
 	key := uuid.MustParse(fill.Replace("{active.id}"))
@@ -142,14 +142,16 @@ func TestStreamBehindTheFeed(t *testing.T) {
 	for _, path := range paths {
 		listeners = append(listeners, listen(t, address, path, sse), listen(t, address, path, lined))
 	}
-	w.run(func(ctx context.Context) error {
+	var changing sync.WaitGroup
+	defer changing.Wait()
+	changing.Go(func() {
 		for i := range changes {
 			name := strconv.Itoa(i)
-			if _, err := w.service.Update(ctx, &w.root, key, &ledger.Update{Name: &name}); err != nil {
-				return err
+			if _, err := w.Service.Update(t.Context(), &w.Call, key, &ledger.Update{Name: &name}); err != nil {
+				t.Error(err)
+				return
 			}
 		}
-		return nil
 	})
 	for i, l := range listeners {
 		var got []event
@@ -162,7 +164,7 @@ func TestStreamBehindTheFeed(t *testing.T) {
 
 func TestStreamHeartbeats(t *testing.T) {
 	w := newWorld(t, func(c *handlers.Config, _ *ledger.Config) { c.Stream.Heartbeat = 20 * time.Millisecond })
-	server := handlers.NewHTTPServer(w.server, slog.New(slog.DiscardHandler), nil)
+	server := handlers.NewHTTPServer(w.Server, slog.New(slog.DiscardHandler), nil)
 	server.ReadTimeout, server.WriteTimeout = 50*time.Millisecond, 50*time.Millisecond // they must not end a stream
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -199,7 +201,7 @@ func TestStreamOverHTTP2(t *testing.T) {
 	w := newWorld(t, func(c *handlers.Config, _ *ledger.Config) {
 		c.Stream = handlers.StreamConfig{Heartbeat: 700 * time.Millisecond, Patience: 500 * time.Millisecond}
 	})
-	server := httptest.NewUnstartedServer(w.server)
+	server := httptest.NewUnstartedServer(w.Server)
 	server.EnableHTTP2 = true
 	server.Config.WriteTimeout = time.Second
 	server.StartTLS()
@@ -255,8 +257,8 @@ func TestAcceptDecidesTheForm(t *testing.T) {
 // When the server stops, streams end at once.
 func TestStreamsEndWithTheServer(t *testing.T) {
 	w := newWorld(t)
-	server := handlers.NewHTTPServer(w.server, slog.New(slog.DiscardHandler), nil)
-	server.RegisterOnShutdown(w.server.EndStreams)
+	server := handlers.NewHTTPServer(w.Server, slog.New(slog.DiscardHandler), nil)
+	server.RegisterOnShutdown(w.Server.EndStreams)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -285,8 +287,8 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 // A stream that is ended before the end that it has is seen to be cut; one without an end just ends.
 func TestStreamThatIsNotWhole(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
-	w.server.EndStreams()
+	address := serve(t, w.Server, nil)
+	w.Server.EndStreams()
 	for _, media := range []string{sse, lined} {
 		if err := listen(t, address, "/v1/events?until=now", media).end(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("with an end: %v", err)
@@ -300,12 +302,12 @@ func TestStreamThatIsNotWhole(t *testing.T) {
 // There is one access line for a stream, when it ends: with its bytes, and with why it ended when that matters.
 func TestStreamHasOneAccessLine(t *testing.T) {
 	w := newWorld(t)
-	address := serve(t, w.server, nil)
+	address := serve(t, w.Server, nil)
 	key := w.key(ledger.Create{Scopes: []string{ledger.ScopeEvents}})
 	l := listen(t, address, "/v1/events?from=1", sse, "Authorization", "Bearer "+key.Token.Reveal())
 	l.take(2)
-	before := strings.Count(w.lines.String(), "\n")
-	if _, err := w.service.Revoke(t.Context(), &w.root, key.Key.ID, ""); err != nil {
+	before := strings.Count(w.Lines.String(), "\n")
+	if _, err := w.Service.Revoke(t.Context(), &w.Call, key.Key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	l.end()
@@ -314,7 +316,7 @@ func TestStreamHasOneAccessLine(t *testing.T) {
 		line["by"] != key.Key.ID.String() {
 		t.Errorf("revoked: %v", line)
 	}
-	if n := strings.Count(w.lines.String(), "\n"); n != before+1 {
+	if n := strings.Count(w.Lines.String(), "\n"); n != before+1 {
 		t.Errorf("%d lines", n-before)
 	}
 	l = listen(t, address, "/v1/keys/"+key.Key.ID.String()+"/events", sse)

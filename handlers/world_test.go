@@ -3,101 +3,50 @@ package handlers_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers"
+	"keyledger/handlers/handlerstest"
 	"keyledger/ledger"
 	"keyledger/ledger/ledgertest"
 )
 
-// rootToken is the token of every world's root key.
-const rootToken = "root-token-of-the-tests-0123456789"
+const rootToken = handlerstest.RootToken
 
-// world is a server over a ledger in memory, with its clock in the test's hand.
+// world is a server over a ledger in memory, asked without a network, and held against the OpenAPI document.
 type world struct {
-	t       *testing.T
-	log     *ledgertest.Log
-	state   *ledgertest.State
-	service *ledger.Service
-	config  handlers.Config
-	server  *handlers.Server
-	metrics *prometheus.Registry
-	lines   lines
-	root    ledger.Call
-	notYet  atomic.Pointer[error] // why /readyz says no
-	shift   atomic.Int64          // of the clock
+	*handlerstest.World
+	t      *testing.T
+	log    *ledgertest.Log
+	state  *ledgertest.State
+	config handlers.Config
+	notYet atomic.Pointer[error] // why /readyz says no
 
 	mu       sync.Mutex
-	secrets  []string  // tokens that no access line may show
 	contract *contract // loaded when it is first needed
 }
 
-// now is the time of the world.
-func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.shift.Load())) }
-
-// later moves the clock.
-func (w *world) later(d time.Duration) { w.shift.Add(int64(d)) }
-
 func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *world {
 	t.Helper()
-	w := &world{t: t, log: ledgertest.NewLog(), metrics: prometheus.NewRegistry(), secrets: []string{rootToken}}
-	feed := new(ledger.Feed)
-	w.state = ledgertest.Follow(t, w.log, w.now, feed)
-	usage := ledger.NewUsage(w.log, 10*time.Millisecond)
-	rules := ledger.Config{Log: w.log, State: w.state, Now: w.now, MaxStaleness: 100 * 365 * 24 * time.Hour, Usage: usage, Feed: feed}
-	config := handlers.Config{
-		State:      w.state,
-		Memo:       w.log,
-		Secret:     []byte("a secret of the server, 32 bytes"),
-		LedgerName: "test",
-		Version:    "v0",
-		Logger:     slog.New(slog.NewJSONHandler(&w.lines, nil)),
-		Registerer: w.metrics,
-		Gatherer:   w.metrics,
-		Ready:      w.ready,
-		Now:        w.now,
-	}
-	for _, c := range change {
-		c(&config, &rules)
-	}
-	w.service = ledger.New(rules)
-	config.Service = w.service
-	var err error
-	w.config = config
-	if w.server, err = handlers.New(config); err != nil {
-		t.Fatal(err)
-	}
-	w.run(usage.Run)
-	issued, made, err := w.service.Bootstrap(t.Context(), ledger.NewSecret(rootToken))
-	if err != nil || !made {
-		t.Fatalf("bootstrap: made %v, %v", made, err)
-	}
-	w.root = ledger.Call{Principal: ledger.Principal{KeyID: issued.Key.ID, Scopes: issued.Key.Scopes}}
-	t.Cleanup(w.checkLines)
+	w := &world{t: t}
+	w.World = handlerstest.New(t, handlerstest.Options{Configure: func(config *handlers.Config, rules *ledger.Config) {
+		config.Ready = w.ready
+		for _, c := range change {
+			c(config, rules)
+		}
+		w.config = *config
+	}})
+	w.config.Service = w.Service
+	w.log, w.state = w.Log.(*ledgertest.Log), w.State.(*ledgertest.State)
 	return w
-}
-
-// run runs something beside the test until it ends.
-func (w *world) run(something func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(w.t.Context()))
-	var running sync.WaitGroup
-	running.Go(func() { _ = something(ctx) })
-	w.t.Cleanup(func() {
-		cancel()
-		running.Wait()
-	})
 }
 
 func (w *world) ready(context.Context) error {
@@ -110,22 +59,13 @@ func (w *world) ready(context.Context) error {
 // key creates a key past HTTP.
 func (w *world) key(in ledger.Create) ledger.Issued {
 	w.t.Helper()
-	issued, err := w.service.Create(w.t.Context(), &w.root, &in)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.hide(issued.Token.Reveal())
-	return issued
+	return w.Key(w.t, in)
 }
 
 // waitForUse waits until so many uses of a key are in the views.
 func (w *world) waitForUse(key string, count uint64) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
-	defer cancel()
-	if err := w.state.WaitForUses(ctx, uuid.MustParse(key), count); err != nil {
-		w.t.Fatal(err)
-	}
+	w.WaitForUse(w.t, uuid.MustParse(key), count)
 }
 
 // answer is an answer with its body.
@@ -136,20 +76,7 @@ type answer struct {
 }
 
 // field is what stands at a dotted path in the body, nil when nothing does.
-func (a *answer) field(path string) any {
-	var v any
-	if json.Unmarshal(a.text, &v) != nil {
-		return nil
-	}
-	for name := range strings.SplitSeq(path, ".") {
-		object, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = object[name]
-	}
-	return v
-}
+func (a *answer) field(path string) any { return handlerstest.Field(a.text, path) }
 
 // request makes a request with a JSON body, when there is one, and root's token, unless a header says otherwise. A
 // header that is "-" is left out.
@@ -187,20 +114,13 @@ func (w *world) send(r *http.Request) *answer {
 	}
 	before := w.log.Len()
 	recorder := httptest.NewRecorder()
-	w.server.ServeHTTP(recorder, r)
+	w.Server.ServeHTTP(recorder, r)
 	a := &answer{Response: recorder.Result(), text: recorder.Body.Bytes(), events: w.log.Len() - before}
 	if token, ok := a.field("token").(string); ok {
-		w.hide(token)
+		w.Hide(token)
 	}
 	w.document().check(w.t, r, sent, a)
 	return a
-}
-
-// hide keeps a token to be looked for in the access lines.
-func (w *world) hide(token string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.secrets = append(w.secrets, token)
 }
 
 // document is the contract of the answers.
@@ -211,40 +131,4 @@ func (w *world) document() *contract {
 		w.contract = theContract(w.t)
 	}
 	return w.contract
-}
-
-// checkLines holds the access lines against what they must never show.
-func (w *world) checkLines() {
-	text := w.lines.String()
-	for _, secret := range w.secrets {
-		if strings.Contains(text, secret) {
-			w.t.Errorf("the log shows a token:\n%s", text)
-		}
-	}
-}
-
-// lines is a log that tests can read.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// last is the last line, decoded.
-func (l *lines) last() map[string]any {
-	text := strings.TrimSpace(l.String())
-	line := make(map[string]any)
-	_ = json.Unmarshal([]byte(text[strings.LastIndexByte(text, '\n')+1:]), &line)
-	return line
 }

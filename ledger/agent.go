@@ -1,9 +1,6 @@
 package ledger
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"time"
 
 	"github.com/google/uuid"
@@ -58,14 +55,5 @@ func NewAgent(e *events.Event, p *events.Agent) Agent {
 	}
 }
 
-// agentClaim is the hash under which the name of an agent is claimed within its owner. Each part goes in with its
-// length before it, so that no two owners and names can be taken for each other.
-func agentClaim(workspace, org, name string) string {
-	var b []byte
-	for _, part := range [...]string{workspace, org, name} {
-		b = binary.AppendUvarint(b, uint64(len(part)))
-		b = append(b, part...)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
+// agentClaim is the hash under which the name of an agent is claimed within its owner.
+func agentClaim(workspace, org, name string) string { return claimHash(workspace, org, name) }

@@ -72,7 +72,7 @@ func (s *Service) storeAgent(ctx context.Context, c *Call, event uuid.UUID, body
 	if err != nil {
 		return Agent{}, false, err
 	}
-	if e.Sequence, err = s.store(ctx, &e, 0, claim); err != nil {
+	if e.Sequence, err = s.store(ctx, c, &e, 0, claim); err != nil {
 		return Agent{}, false, err
 	}
 	if c.Entropy != nil {
@@ -108,6 +108,23 @@ func (s *Service) Agent(ctx context.Context, p *Principal, workspace, org, id st
 		return Agent{}, failed(err)
 	}
 	if !ok {
+		return Agent{}, notFound("agent")
+	}
+	return a, p.may(ScopeRead)
+}
+
+// AgentNamed returns the agent of an owner that has a name: scope ledger:keys:read. What is left out of the owner is what
+// the principal is bound to.
+func (s *Service) AgentNamed(ctx context.Context, p *Principal, workspace, org, name string) (Agent, error) {
+	owner, err := p.narrow(Owner{Workspace: workspace, Org: org})
+	if err != nil {
+		return Agent{}, notFound("agent")
+	}
+	a, ok, err := s.state.AgentByName(ctx, owner.Workspace, owner.Org, name)
+	if err != nil {
+		return Agent{}, failed(err)
+	}
+	if !ok || owner.AgentID != "" && owner.AgentID != a.ID {
 		return Agent{}, notFound("agent")
 	}
 	return a, p.may(ScopeRead)

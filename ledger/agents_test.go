@@ -175,6 +175,28 @@ func TestAgents(t *testing.T) {
 			t.Errorf("in %q: %+v", c.workspace, a)
 		}
 	}
+	named := func(c *ledger.Call, workspace, name string) func() error {
+		return func() error {
+			a, err := w.AgentNamed(w.ctx(), &c.Principal, workspace, "", name)
+			if err == nil && a != acme[2] {
+				t.Errorf("%s in %q: %+v", name, workspace, a)
+			}
+			return err
+		}
+	}
+	for _, c := range []struct {
+		call      *ledger.Call
+		workspace string
+	}{{&w.root, "acme"}, {bound, "acme"}, {bound, ""}, {agent, ""}} {
+		if err := named(c.call, c.workspace, "bot 2")(); err != nil {
+			t.Errorf("named in %q: %v", c.workspace, err)
+		}
+	}
+	w.refused(ledger.CodeForbidden, named(lacking, "acme", "bot 2"))
+	w.refused(ledger.CodeNotFound, named(&w.root, "", "bot 2"))
+	w.refused(ledger.CodeNotFound, named(&w.root, "acme", "bot 3"))
+	w.refused(ledger.CodeNotFound, named(bound, "other", "bot 2"))
+	w.refused(ledger.CodeNotFound, named(agent, "acme", "bot 0"))
 	w.refused(ledger.CodeForbidden, func() error { _, err := one(lacking, "acme", "b2"); return err })
 	for _, c := range []struct {
 		call          *ledger.Call

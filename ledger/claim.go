@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 
 	"github.com/google/uuid"
@@ -18,10 +19,24 @@ const (
 	claimToken = "token"
 	// The name of an agent is claimed within its owner.
 	claimAgent = "agent"
+	// The name of a key with UniqueName is claimed within its owner and type, until the key is revoked or renamed.
+	claimName = "name"
 	// The root claim is held by a root key. It is taken anew, under its guard, whenever another root key is taken
 	// away: so two nodes cannot each take away the one that the other counts on.
 	claimRoot = "root"
 )
+
+// claimHash is the hash of what is claimed. Each part goes in with its length before it, so that no two lists of parts
+// can be taken for each other.
+func claimHash(parts ...string) string {
+	var b []byte
+	for _, part := range parts {
+		b = binary.AppendUvarint(b, uint64(len(part)))
+		b = append(b, part...)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
 
 // rootHash is the hash of the one root claim.
 func rootHash() string {
@@ -53,7 +68,8 @@ func (s *Service) claims(ctx context.Context, cmd *command, k, next *Key, e *eve
 		}
 		list = append(list, claim)
 	}
-	return list, nil
+	names, err := s.nameClaims(ctx, k, next, e)
+	return append(list, names...), err
 }
 
 // tokenClaim claims the digest of the brought token of a key, unless the ledger has seen it.
@@ -111,13 +127,23 @@ func (s *Service) rootClaim(ctx context.Context, k *Key, e *events.Event) (Entry
 	return Entry{}, conflict("this is the last root key: make another one first")
 }
 
-// take is the entry of a claim that goes with the event e. Its id follows from the event's, so that a repeat of the
-// event repeats it too.
+// take is the entry of a claim that goes with the event e.
 func take(e *events.Event, kind, hash, holder string, expect uint64) (Entry, error) {
+	return beside(e, kind, hash, kind, &events.Claim{Kind: kind, Hash: hash, Holder: holder}, expect)
+}
+
+// release is the entry of the end of a claim that goes with the event e.
+func release(e *events.Event, kind, hash string, expect uint64) (Entry, error) {
+	return beside(e, kind, hash, kind+" released", &events.Release{Kind: kind, Hash: hash}, expect)
+}
+
+// beside is the entry of a claim's event that goes with the event e. Its id follows from that of e and a name, so that a
+// repeat of e repeats it too.
+func beside(e *events.Event, kind, hash, name string, body events.Payload, expect uint64) (Entry, error) {
 	claim := *e
-	claim.ID = uuid.NewSHA1(e.ID, []byte(kind))
+	claim.ID = uuid.NewSHA1(e.ID, []byte(name))
 	claim.Subject = events.ClaimSubject(kind, hash)
 	claim.Origin = events.Origin{}
-	claim.Payload = &events.Claim{Kind: kind, Hash: hash, Holder: holder}
+	claim.Payload = body
 	return entry(&claim, expect)
 }

@@ -26,6 +26,8 @@ type command struct {
 	event   uuid.UUID // id of its event
 	key     uuid.UUID // that it changes or makes
 	brought Secret    // token of the caller, whose digest it claims
+	short   bool      // the brought token may be short
+	mint    Mint      // nil: native tokens are minted
 	secret  [32]byte  // of the token that it mints when none was brought
 	minted  Secret
 	decide  decision
@@ -72,7 +74,13 @@ func stamp(id *uuid.UUID, at time.Time) {
 
 // drawSecret draws the bits of a token to be minted, or checks the one that was brought.
 func (cmd *command) drawSecret(prefix string) error {
-	if !cmd.brought.IsZero() {
+	switch {
+	case cmd.brought.IsZero():
+	case cmd.mint != nil:
+		return invalid("token", "cannot be brought here: it is made")
+	case cmd.short:
+		return checkShortToken(cmd.brought.Reveal())
+	default:
 		return checkToken(cmd.brought.Reveal(), prefix)
 	}
 	random := cmd.call.Entropy
@@ -90,13 +98,22 @@ func (cmd *command) token(prefix, environment string) (Secret, error) {
 	if !cmd.brought.IsZero() {
 		return cmd.brought, nil
 	}
-	if cmd.minted.IsZero() {
-		minted, err := MintToken(bytes.NewReader(cmd.secret[:]), prefix, environment)
-		if err != nil {
-			return Secret{}, err
-		}
-		cmd.minted = minted
+	if !cmd.minted.IsZero() {
+		return cmd.minted, nil
 	}
+	var err error
+	if cmd.mint == nil {
+		cmd.minted, err = MintToken(bytes.NewReader(cmd.secret[:]), prefix, environment)
+		return cmd.minted, err
+	}
+	minted, err := cmd.mint(cmd.key, cmd.secret)
+	if err != nil {
+		return Secret{}, failed(err)
+	}
+	if MalformedToken(minted, prefix) {
+		return Secret{}, failed(errors.New("ledger: a token was made that no verification takes"))
+	}
+	cmd.minted = NewSecret(minted)
 	return cmd.minted, nil
 }
 
@@ -181,7 +198,7 @@ func (s *Service) commit(ctx context.Context, cmd *command, k *Key, body events.
 	if err != nil {
 		return Key{}, err
 	}
-	if e.Sequence, err = s.store(ctx, &e, k.Sequence, claims...); err != nil {
+	if e.Sequence, err = s.store(ctx, cmd.call, &e, k.Sequence, claims...); err != nil {
 		return Key{}, err
 	}
 	if cmd.call.Entropy != nil {
@@ -198,7 +215,7 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 	if len(c.RequestID) > MaxRequestID || !isVisible(c.RequestID) {
 		return events.Event{}, invalid("request_id", "must be at most %d visible ASCII characters", MaxRequestID)
 	}
-	actor := "system"
+	actor := orDefault(c.Principal.Actor, "system")
 	if c.Principal.KeyID != uuid.Nil {
 		actor = c.Principal.KeyID.String()
 	}
@@ -211,19 +228,20 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 
 // store appends the claims and then the event as one commit, waits until this node shows it, and returns its sequence.
 // It fails with ErrConflict, or an *Error.
-func (s *Service) store(ctx context.Context, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
+func (s *Service) store(ctx context.Context, c *Call, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
 	last, err := entry(e, expect)
 	if err != nil {
 		return 0, err
 	}
-	sequence, err := s.log.Append(ctx, append(claims, last)...)
+	entries := append(claims, last)
+	sequence, err := s.log.Append(ctx, entries...)
 	if errors.Is(err, ErrConflict) {
 		return 0, ErrConflict
 	}
 	if err != nil {
 		return 0, failed(err)
 	}
-	if err := s.state.WaitFor(ctx, sequence); err != nil {
+	if err := s.show(ctx, c, entries, sequence); err != nil {
 		return 0, &Error{
 			Code:       CodeUnavailable,
 			Detail:     "stored, but not yet visible here",
@@ -232,6 +250,24 @@ func (s *Service) store(ctx context.Context, e *events.Event, expect uint64, cla
 		}
 	}
 	return sequence, nil
+}
+
+// show waits until this node shows entries that were stored up to a sequence.
+func (s *Service) show(ctx context.Context, c *Call, entries []Entry, last uint64) error {
+	if c.Entropy != nil {
+		return s.state.WaitFor(ctx, last) // what is stored may be of an earlier run, and of another time
+	}
+	return s.state.Show(ctx, stored(entries, last)...)
+}
+
+// stored are the messages of entries that were stored one after the other up to a sequence.
+func stored(entries []Entry, last uint64) []events.Message {
+	messages := make([]events.Message, len(entries))
+	for i := range entries {
+		messages[i] = entries[i].Message
+		messages[i].Sequence = last - uint64(len(entries)-1-i)
+	}
+	return messages
 }
 
 // entry is the message of an event with its guard.

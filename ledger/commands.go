@@ -19,12 +19,12 @@ import (
 
 // Create makes a key: scope ledger:keys:create. The principal must state an owner no wider than its own, and can give
 // neither a scope of the ledger that it does not hold nor an expiry after its own (CodeForbidden); a foreign owner is
-// CodeNotFound. A brought token that the ledger has seen is CodeConflict.
+// CodeNotFound. A brought token that the ledger has seen is CodeConflict, and so is a taken name of Create.UniqueName.
 func (s *Service) Create(ctx context.Context, c *Call, in *Create) (Issued, error) {
 	if err := allowOwner(&c.Principal, ScopeCreate, &in.Owner); err != nil {
 		return Issued{}, err
 	}
-	cmd := command{call: c, brought: in.Token}
+	cmd := command{call: c, brought: in.Token, short: in.ShortToken, mint: in.Mint}
 	if err := c.draw(&cmd.event, &cmd.key); err != nil {
 		return Issued{}, err
 	}
@@ -46,7 +46,7 @@ func (s *Service) Create(ctx context.Context, c *Call, in *Create) (Issued, erro
 // key has, and the key may not outlive the principal (CodeForbidden). An expired key is CodeConflict, as is a brought
 // token that the ledger has seen.
 func (s *Service) Rotate(ctx context.Context, c *Call, id uuid.UUID, in *Rotate) (Issued, error) {
-	cmd := command{call: c, scope: ScopeUpdate, key: id, brought: in.Token}
+	cmd := command{call: c, scope: ScopeUpdate, key: id, brought: in.Token, mint: in.Mint}
 	if err := c.draw(&cmd.event); err != nil {
 		return Issued{}, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) Rotate(ctx context.Context, c *Call, id uuid.UUID, in *Rotate)
 }
 
 // Update changes a key: scope ledger:keys:update. The principal must hold every scope of the ledger that the key has or
-// is to have, and can give no expiry after its own (CodeForbidden).
+// is to have, and can give no expiry after its own (CodeForbidden). A taken name of a key with UniqueName is CodeConflict.
 func (s *Service) Update(ctx context.Context, c *Call, id uuid.UUID, in *Update) (Key, error) {
 	return s.change(ctx, c, id, ScopeUpdate, func(k *Key, now time.Time) (events.Payload, error) {
 		if err := c.Principal.grantScopes(k.Scopes); err != nil {

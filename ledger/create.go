@@ -21,7 +21,25 @@ type Create struct {
 	NotBefore   time.Time
 	ExpiresAt   time.Time
 	Token       Secret // brought by the caller; minted when zero
+
+	// Mint makes the token in another form than the ledger's; nil: the ledger's. It excludes Token.
+	Mint Mint
+	// ShortToken says that Token is a secret that the owner shares with others, not one to be verified here: it may
+	// have 1 to MaxToken bytes of UTF-8 without control characters.
+	ShortToken bool
+	// UniqueName refuses a name that another such key of the same owner and type has which is not revoked:
+	// CodeConflict with Field "name". It holds for the key from then on: a later Update of the name too is refused.
+	UniqueName bool
+	// Confined makes a key that acts inside its owner: see VerifyRequest.
+	Confined bool
+	// Lapsed lets ExpiresAt lie in the past: the key is expired from the start.
+	Lapsed bool
 }
+
+// Mint makes a token of the id of its key and 256 random bits. The same arguments must give the same token, or the
+// repeat of a command gives one that is not the key's: the time is in the id (a UUID of version 7). A token is 16 to
+// 4096 bytes of printable ASCII without spaces.
+type Mint func(id uuid.UUID, random [32]byte) (string, error)
 
 // Issued is a key with its token, which is never shown again.
 type Issued struct {
@@ -57,7 +75,12 @@ func DecideCreate(in *Create, id uuid.UUID, token Secret, now time.Time) (*event
 	if err := checkTime("not_before", notBefore); err != nil {
 		return nil, err
 	}
-	if err := checkExpiry(expiry, notBefore, now); err != nil {
+	if in.Lapsed && !expiry.IsZero() && !expiry.After(now) {
+		err = checkTime("expires_at", expiry)
+	} else {
+		err = checkExpiry(expiry, notBefore, now)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &events.Created{
@@ -72,6 +95,8 @@ func DecideCreate(in *Create, id uuid.UUID, token Secret, now time.Time) (*event
 		ExpiresAt:   expiry,
 		Digest:      token.Digest(),
 		Hint:        token.Hint(),
+		UniqueName:  in.UniqueName,
+		Confined:    in.Confined,
 	}, nil
 }
 

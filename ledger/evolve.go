@@ -46,6 +46,8 @@ func created(e *events.Event, p *events.Created) Key {
 		Environment: p.Environment,
 		Type:        p.KeyType,
 		Metadata:    p.Metadata,
+		UniqueName:  p.UniqueName,
+		Confined:    p.Confined,
 		Digest:      p.Digest,
 		CreatedAt:   e.Time,
 		CreatedBy:   e.Actor,

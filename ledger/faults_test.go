@@ -48,8 +48,14 @@ func drills(t *testing.T, each func(t *testing.T, d *drill)) {
 		"create with a brought token": func(ctx context.Context, s *ledger.Service, c *ledger.Call, _ uuid.UUID) (outcome, error) {
 			return issuedOutcome(s.Create(ctx, c, &ledger.Create{Name: "ci", Token: brought}))
 		},
+		"create with a unique name and another form": func(ctx context.Context, s *ledger.Service, c *ledger.Call, _ uuid.UUID) (outcome, error) {
+			return issuedOutcome(s.Create(ctx, c, &ledger.Create{Name: "ci", UniqueName: true, Mint: inHex}))
+		},
 		"rotate": func(ctx context.Context, s *ledger.Service, c *ledger.Call, id uuid.UUID) (outcome, error) {
 			return issuedOutcome(s.Rotate(ctx, c, id, &ledger.Rotate{Grace: time.Hour, ExpiresAt: &soon}))
+		},
+		"rotate to another form": func(ctx context.Context, s *ledger.Service, c *ledger.Call, id uuid.UUID) (outcome, error) {
+			return issuedOutcome(s.Rotate(ctx, c, id, &ledger.Rotate{Mint: inHex}))
 		},
 		"rotate with a brought token": func(ctx context.Context, s *ledger.Service, c *ledger.Call, id uuid.UUID) (outcome, error) {
 			return issuedOutcome(s.Rotate(ctx, c, id, &ledger.Rotate{Token: brought}))
@@ -70,7 +76,7 @@ func drills(t *testing.T, each func(t *testing.T, d *drill)) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			id := w.create(ledger.Create{Scopes: []string{ledger.ScopeAll}}).Key.ID // a root: its end needs a claim
+			id := w.create(ledger.Create{Name: "old", UniqueName: true, Scopes: []string{ledger.ScopeAll}}).Key.ID // a root: its end needs claims
 			each(t, &drill{world: w, run: func(ctx context.Context, s *ledger.Service, c *ledger.Call) (outcome, error) {
 				return run(ctx, s, c, id)
 			}})

@@ -40,6 +40,9 @@ type Key struct {
 	Type        string
 	Metadata    json.RawMessage // compact JSON object; nil when empty
 
+	UniqueName bool // no two such keys of one owner and type that are not revoked have the same name
+	Confined   bool // it acts inside its owner: see VerifyRequest
+
 	Digest         Digest
 	PreviousDigest Digest // valid until PreviousExpiresAt; zero when there is none
 

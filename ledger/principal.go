@@ -8,9 +8,10 @@ import (
 	"keyledger/events"
 )
 
-// Principal is an authenticated caller: a key of the ledger.
+// Principal is an authenticated caller: a key of the ledger, or Actor.
 type Principal struct {
 	KeyID     uuid.UUID
+	Actor     string // who acts when it is no key: 1 to 128 visible ASCII characters; "system" when empty
 	Owner     Owner
 	Scopes    Scopes
 	ExpiresAt time.Time

@@ -22,7 +22,7 @@ func (s *Service) LastUse(ctx context.Context, p *Principal, id uuid.UUID) (Last
 	return use, failed(err)
 }
 
-// Keys returns one page of the keys within the principal's owner, newest first: scope ledger:keys:read. A zero Now
+// Keys returns one page of the keys within the principal's owner, in the order of q: scope ledger:keys:read. A zero Now
 // is the present. An owner outside the principal's is CodeNotFound.
 func (s *Service) Keys(ctx context.Context, p *Principal, q *Query) (Page, error) {
 	owner, err := p.narrow(Owner{Workspace: q.Workspace, Org: q.Org, AgentID: q.Agent, Peer: q.Peer, Session: q.Session})

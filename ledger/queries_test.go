@@ -57,6 +57,11 @@ func TestKeys(t *testing.T) {
 		query ledger.Query
 		want  []string
 	}{
+		"not revoked":            {&w.root, ledger.Query{Org: "o", NotRevoked: true}, []string{"b1"}},
+		"oldest first":           {&w.root, ledger.Query{Org: "o", OldestFirst: true}, []string{"a2", "b1"}},
+		"all, oldest first":      {&w.root, ledger.Query{OldestFirst: true, NamePrefix: "b"}, []string{"b1", "b2", "bound"}},
+		"by part of the name":    {&w.root, ledger.Query{Name: "b"}, nil},
+		"by all of the name":     {&w.root, ledger.Query{Name: "b1"}, []string{"b1"}},
 		"of an org":              {&w.root, ledger.Query{Org: "o"}, []string{"b1", "a2"}},
 		"of an agent":            {&w.root, ledger.Query{Agent: "a"}, []string{"peer", "b2", "b1"}},
 		"of an agent's org":      {&w.root, ledger.Query{Agent: "a", Org: "o"}, []string{"b1"}},

@@ -15,12 +15,14 @@ type Query struct {
 	Status                Status // at Now
 	Environment, Type     string
 	Scope                 string
-	NamePrefix            string
+	Name, NamePrefix      string // all of it, and how it begins
+	NotRevoked            bool
+	OldestFirst           bool      // the order of the list; newest first when false
 	UsedBefore            time.Time // last used before this, and at least once
 	UnusedSince           time.Time // not used since this, or never
 	Now                   time.Time
-	Limit                 int // 1 to 1000
-	After                 Cursor
+	Limit                 int    // 1 to 1000
+	After                 Cursor // in the order of the list
 	Room                  *[]Key // may hold the page: its length does not count; nil: none
 }
 
@@ -57,7 +59,8 @@ func (q *Query) Matches(k *Key) bool {
 		(q.Environment == "" || q.Environment == k.Environment) &&
 		(q.Type == "" || q.Type == k.Type) &&
 		(q.Scope == "" || k.Scopes.Has(q.Scope)) &&
-		strings.HasPrefix(k.Name, q.NamePrefix)
+		(q.Name == "" || q.Name == k.Name) && strings.HasPrefix(k.Name, q.NamePrefix) &&
+		!(q.NotRevoked && !k.RevokedAt.IsZero())
 }
 
 func (q *Query) matchesOwner(o *Owner) bool {

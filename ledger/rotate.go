@@ -11,6 +11,7 @@ type Rotate struct {
 	Grace     time.Duration // 0 to 7 days
 	ExpiresAt *time.Time    // nil: unchanged; zero time: never
 	Token     Secret        // brought by the caller; minted when zero
+	Mint      Mint          // as in Create
 }
 
 // DecideRotate decides on a new secret for a key. The present one stays valid until the grace ends, but no longer than

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"keyledger/events"
 )
 
 // State is what commands and queries read: the views of the ledger as of a position. projections implements it on
@@ -24,7 +26,8 @@ type State interface {
 	Agent(ctx context.Context, workspace, org, id string) (a Agent, ok bool, err error)
 	AgentByName(ctx context.Context, workspace, org, name string) (a Agent, ok bool, err error)
 
-	// Keys returns one page of the keys that q matches, newest first, those of one creation time by descending id.
+	// Keys returns one page of the keys that q matches, newest first, those of one creation time by descending id; or all
+	// the other way round.
 	// Agents returns one page of agents, newest first.
 	Keys(ctx context.Context, q *Query) (Page, error)
 	Agents(ctx context.Context, q *AgentQuery) (AgentPage, error)
@@ -42,6 +45,10 @@ type State interface {
 	// Position is the sequence of the last event in the state. WaitFor returns when Position has reached sequence.
 	Position() uint64
 	WaitFor(ctx context.Context, sequence uint64) error
+
+	// Show returns when the state shows messages that this process has just appended, one after the other by their
+	// sequences. It need not wait for the log to send them back.
+	Show(ctx context.Context, messages ...events.Message) error
 
 	// Lag is how many events the log is known to hold beyond Position. Heard is the last moment at which the log was
 	// heard and of which the State shows all; zero: never.

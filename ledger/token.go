@@ -129,7 +129,8 @@ func checksumHolds(token string) bool {
 }
 
 // hint is what may be seen of a token: the first and the last four characters, with the prefix before them when the
-// checksum proves it a native one. Of any other token everything may be secret.
+// checksum proves it a native one. Of any other token everything may be secret: of a short one, or one that is not plain
+// ASCII, nothing is shown.
 func hint(token string) string {
 	prefix := ""
 	if at := len(token) - bodyDigits; at > 0 && token[at-1] == '_' {
@@ -139,10 +140,21 @@ func hint(token string) string {
 		}
 	}
 	rest := token[len(prefix):]
-	if len(rest) < 4*hintDigits {
+	if len(rest) < MinToken || !isVisible(rest) {
 		return prefix + "…"
 	}
 	return prefix + rest[:hintDigits] + "…" + rest[len(rest)-hintDigits:]
+}
+
+// checkShortToken refuses a brought secret that is not 1 to MaxToken bytes of UTF-8 without control characters.
+func checkShortToken(token string) error {
+	switch {
+	case len(token) > MaxToken:
+		return invalid("token", "must be at most %d bytes", MaxToken)
+	case !isText(token):
+		return invalid("token", "must be UTF-8 without control characters")
+	}
+	return nil
 }
 
 // checkToken refuses a brought token that is not MinToken to MaxToken printable ASCII characters without spaces, or

@@ -8,6 +8,11 @@ import (
 )
 
 // VerifyRequest asks whether a token is good for something. Empty fields are not asked.
+//
+// A key is good for the owner that is exactly its own. A confined key (Key.Confined) is so in workspace, org and agent;
+// of peers and sessions it is good for those inside its owner: one with a session for that session alone, one with a peer
+// for that peer alone, one with neither for all of its workspace. It is not good for a workspace as a whole when it has
+// a peer or a session.
 type VerifyRequest struct {
 	Token       string
 	Scopes      []string // all must be held
@@ -41,6 +46,8 @@ type Verification struct {
 	Decision Decision
 	Found    bool
 	Key      Key
+
+	previous bool // it is the key's previous secret
 }
 
 // Authenticate gives the principal of a token, and records its use as coming from origin. A token that is not that of
@@ -48,6 +55,17 @@ type Verification struct {
 // off from the log for longer than MaxStaleness.
 func (s *Service) Authenticate(ctx context.Context, token string, origin events.Origin) (Principal, error) {
 	v, err := s.decide(ctx, &Principal{}, &VerifyRequest{Token: token, Origin: origin})
+	return v.principal(err)
+}
+
+// Renew is Authenticate for whoever holds a connection open and kept only the digest of its token. It records no use.
+func (s *Service) Renew(ctx context.Context, d Digest) (Principal, error) {
+	v, err := s.decideDigest(ctx, &Principal{}, &VerifyRequest{}, d, s.clock())
+	return v.principal(err)
+}
+
+// principal is that of a valid token.
+func (v *Verification) principal(err error) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
@@ -55,7 +73,15 @@ func (s *Service) Authenticate(ctx context.Context, token string, origin events.
 		return Principal{}, &Error{Code: CodeUnauthenticated, Detail: "the token is not valid"}
 	}
 	k := &v.Key
-	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt, digest: digest(token)}, nil
+	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt, digest: v.digest()}, nil
+}
+
+// digest is that of the secret by which the key was found.
+func (v *Verification) digest() Digest {
+	if v.previous {
+		return v.Key.PreviousDigest
+	}
+	return v.Key.Digest
 }
 
 // Verify decides about a token, for a principal with the scope ledger:keys:verify, and records its use when it is valid.
@@ -80,21 +106,26 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		return v, nil
 	}
 	now := s.clock()
+	v, err = s.decideDigest(ctx, p, r, digest(r.Token), now)
+	if err == nil && v.Decision == Valid && s.usage != nil {
+		s.usage.Touch(v.Key.ID, now, r.Origin)
+	}
+	return v, err
+}
+
+// decideDigest is decide for the token of a digest. It records no use.
+func (s *Service) decideDigest(ctx context.Context, p *Principal, r *VerifyRequest, d Digest, now time.Time) (v Verification, err error) {
 	if err := s.fresh(now); err != nil {
 		return v, err
 	}
-	var previous bool
-	v.Key, previous, v.Found, err = s.lookup(ctx, digest(r.Token))
+	v.Key, v.previous, v.Found, err = s.lookup(ctx, d)
 	if err != nil {
 		return Verification{}, err
 	}
 	if !v.Found || !p.covers(&v.Key.Owner) {
 		return Verification{Decision: NotFound}, nil
 	}
-	v.Decision = r.judge(&v.Key, previous, now)
-	if v.Decision == Valid && s.usage != nil {
-		s.usage.Touch(v.Key.ID, now, r.Origin)
-	}
+	v.Decision = r.judge(&v.Key, v.previous, now)
 	return v, nil
 }
 
@@ -133,7 +164,7 @@ func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
 		return KeyExpired
 	case now.Before(k.NotBefore):
 		return NotYetValid
-	case !r.asks(&k.Owner), r.Environment != "" && r.Environment != k.Environment:
+	case !r.asks(k), r.Environment != "" && r.Environment != k.Environment:
 		return WrongOwner
 	}
 	for _, scope := range r.Scopes {
@@ -144,8 +175,25 @@ func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
 	return Valid
 }
 
-// asks tells whether owner is the one asked for.
-func (r *VerifyRequest) asks(owner *Owner) bool {
-	asked := Principal{Owner: Owner{Workspace: r.Workspace, Org: r.Org, AgentID: r.Agent, Peer: r.Peer, Session: r.Session}}
-	return asked.covers(owner)
+// asks tells whether k is good for the owner asked for.
+func (r *VerifyRequest) asks(k *Key) bool {
+	asked := Principal{Owner: Owner{Workspace: r.Workspace, Org: r.Org, AgentID: r.Agent}}
+	if !k.Confined {
+		asked.Owner.Peer, asked.Owner.Session = r.Peer, r.Session
+	}
+	return asked.covers(&k.Owner) && (!k.Confined || r.inside(&k.Owner))
+}
+
+// inside tells whether the workspace, peer or session asked for lies inside the owner of a confined key.
+func (r *VerifyRequest) inside(o *Owner) bool {
+	whole := o.Peer == "" && o.Session == ""
+	switch {
+	case r.Session != "":
+		return whole || o.Session == r.Session
+	case r.Peer != "":
+		return whole || o.Session == "" && o.Peer == r.Peer
+	case r.Workspace != "":
+		return whole
+	}
+	return true
 }

@@ -3,6 +3,8 @@ package ledger_test
 import (
 	"context"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +93,58 @@ func TestVerifyAsks(t *testing.T) {
 		}
 		if v := must(w.Authorize(w.ctx(), &r)); v.Decision != c.want {
 			t.Errorf("%s: authorize says %s, want %s", name, v.Decision, c.want)
+		}
+	}
+}
+
+// The rules of Honcho's scoped keys: a session goes before a peer, and neither stands for the workspace.
+func TestVerifyConfined(t *testing.T) {
+	w := newWorld(t)
+	tokens := make(map[string]string)
+	for name, owner := range map[string]ledger.Owner{
+		"w":   {Workspace: "w"},
+		"wp":  {Workspace: "w", Peer: "p"},
+		"ws":  {Workspace: "w", Session: "s"},
+		"wps": {Workspace: "w", Peer: "p", Session: "s"},
+		"oa":  {Org: "o", AgentID: "a"},
+	} {
+		issued := w.create(ledger.Create{Owner: owner, Confined: true})
+		if tokens[name] = issued.Token.Reveal(); !issued.Key.Confined {
+			t.Fatalf("%s is not confined", name)
+		}
+	}
+	for _, c := range []struct {
+		asked ledger.VerifyRequest
+		valid string // for these tokens
+	}{
+		{ledger.VerifyRequest{}, "w wp ws wps oa"},
+		{ledger.VerifyRequest{Workspace: "w"}, "w"},
+		{ledger.VerifyRequest{Workspace: "w", Peer: "p"}, "w wp"},
+		{ledger.VerifyRequest{Workspace: "w", Peer: "q"}, "w"},
+		{ledger.VerifyRequest{Workspace: "w", Session: "s"}, "w ws wps"},
+		{ledger.VerifyRequest{Workspace: "w", Session: "t"}, "w"},
+		{ledger.VerifyRequest{Workspace: "w", Peer: "p", Session: "s"}, "w ws wps"},
+		{ledger.VerifyRequest{Workspace: "w", Peer: "p", Session: "t"}, "w"},
+		{ledger.VerifyRequest{Workspace: "v"}, ""},
+		{ledger.VerifyRequest{Workspace: "v", Peer: "p"}, ""},
+		{ledger.VerifyRequest{Workspace: "v", Session: "s"}, ""},
+		{ledger.VerifyRequest{Peer: "p"}, "w wp oa"},
+		{ledger.VerifyRequest{Session: "s"}, "w ws wps oa"},
+		{ledger.VerifyRequest{Org: "o"}, "oa"},
+		{ledger.VerifyRequest{Agent: "a"}, "oa"},
+		{ledger.VerifyRequest{Workspace: "w", Org: "o"}, ""},
+		{ledger.VerifyRequest{Environment: ledger.Test}, ""},
+	} {
+		for name, token := range tokens {
+			want := ledger.WrongOwner
+			if slices.Contains(strings.Fields(c.valid), name) {
+				want = ledger.Valid
+			}
+			r := c.asked
+			r.Token = token
+			if d := w.verify(r).Decision; d != want {
+				t.Errorf("%s is %s for %+v, want %s", name, d, c.asked, want)
+			}
 		}
 	}
 }
@@ -230,10 +284,19 @@ func BenchmarkCreate(b *testing.B) {
 }
 
 func TestVerifyDoesNotAllocate(t *testing.T) {
+	for _, confined := range []bool{false, true} {
+		verifyDoesNotAllocate(t, confined)
+	}
+}
+
+func verifyDoesNotAllocate(t *testing.T, confined bool) {
 	w := newWorld(t)
 	usage := ledger.NewUsage(w.log, never)
 	s := ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Usage: usage})
-	r := ledger.VerifyRequest{Token: w.create(ledger.Create{Scopes: []string{"read"}}).Token.Reveal(), Scopes: []string{"read"}, Origin: origin}
+	in := ledger.Create{Scopes: []string{"read"}, Owner: ledger.Owner{Workspace: "acme", Peer: "p"}, Confined: confined}
+	r := ledger.VerifyRequest{
+		Token: w.create(in).Token.Reveal(), Scopes: []string{"read"}, Workspace: "acme", Peer: "p", Origin: origin,
+	}
 	verify := func() {
 		if v, err := s.Verify(w.ctx(), &w.root.Principal, &r); err != nil || v.Decision != ledger.Valid {
 			t.Fatal(v.Decision, err)

@@ -141,6 +141,8 @@ func (h *history) create(t *rapid.T) {
 		Metadata:    metadata().Draw(t, "metadata"),
 		ExpiresAt:   h.expiry(t),
 		Token:       h.token(t),
+		UniqueName:  rapid.Bool().Draw(t, "unique name"),
+		Confined:    rapid.Bool().Draw(t, "confined"),
 	})
 	if done(t, err) {
 		h.learn(t, issued.Key.ID)
@@ -377,6 +379,7 @@ func (h *history) queries() []ledger.Query {
 		{Workspace: "acme", Org: "o2"}, {Workspace: "acme", Agent: "bot"}, {Org: "o1", Agent: "bot"}, {Workspace: "none"},
 		{Peer: "p"}, {Session: "s", Workspace: "acme"}, {Environment: ledger.Test}, {Type: ledger.TypeGitHub},
 		{Scope: "read"}, {Scope: ledger.ScopeRead}, {NamePrefix: "a"}, {NamePrefix: "b/"},
+		{Name: "a"}, {NotRevoked: true}, {OldestFirst: true}, {Agent: "bot", NotRevoked: true, OldestFirst: true, Name: "abc"},
 		{UsedBefore: h.now}, {UsedBefore: h.now.Add(-2 * time.Second)},
 		{UnusedSince: h.now.Add(-time.Second)}, {UnusedSince: h.now.Add(time.Hour)},
 		{Status: ledger.Active}, {Status: ledger.Disabled}, {Status: ledger.Expired, Workspace: "acme"}, {Status: ledger.Revoked},
@@ -438,6 +441,8 @@ func (h *history) compareClaims(t *rapid.T, name string, got, want ledger.State)
 		case *events.Claim:
 			same(list(got.Claim(ctx, p.Kind, p.Hash)), list(want.Claim(ctx, p.Kind, p.Hash)))
 			same(list(got.Claim(ctx, p.Kind, "none")), list(ledger.ClaimState{}, nil))
+		case *events.Release:
+			same(list(got.Claim(ctx, p.Kind, p.Hash)), list(want.Claim(ctx, p.Kind, p.Hash)))
 		case *events.Agent:
 			same(list(got.Agent(ctx, p.Workspace, p.Org, p.ID)), list(want.Agent(ctx, p.Workspace, p.Org, p.ID)))
 			same(list(got.AgentByName(ctx, p.Workspace, p.Org, p.Name)), list(want.AgentByName(ctx, p.Workspace, p.Org, p.Name)))

@@ -17,10 +17,13 @@ func TestStoredFormats(t *testing.T) {
 	k.RotatedAt = k.CreatedAt.Add(time.Minute)
 	k.UpdatedAt = k.RotatedAt
 	k.Metadata = []byte(`{"a":1}`)
+	confined := typicalKey(8)
+	confined.UniqueName, confined.Confined = true, true
 	a := ledger.Agent{ID: "bot", Name: "Bot", Workspace: "acme", CreatedAt: k.CreatedAt, CreatedBy: "system", Sequence: 300}
 	u := ledger.LastUse{Use: ledger.Use{LastAt: k.CreatedAt, Count: 200}, IP: "192.0.2.1", UserAgent: "curl"}
 	for name, got := range map[string][]byte{
 		"key":        packKey(nil, &k, nil),
+		"confined":   packKey(nil, &confined, nil)[:4],
 		"list":       appendPlace(appendList(nil, workspacePrefix, "acme"), ledger.Cursor{CreatedAt: k.CreatedAt, ID: k.ID}),
 		"history":    historyKey(k.ID, 300),
 		"claim":      claimKey("token", "abc"),
@@ -45,6 +48,7 @@ func storedFormats() map[string]string {
 			ea01ea9d9c39ea9d9c3916776f726b73706163652d37186465706c6f79206b657920371c6b6c5f30303037e280a67758
 			795a14726561642077726974654830316130356633652d303030302d373030302d383030302d30303030303030303030
 			3037077b2261223a317d`,
+		"confined":   "0901c1c3",
 		"list":       "770461636d657ff9a40125da0c02fe5f3baf93fa8d1e3a7becc536e954c3",
 		"history":    "6801a0c4506c0572e1c584133ac916ab3c000000000000012c",
 		"claim":      "6305746f6b656e03616263",

@@ -84,7 +84,7 @@ func placeOf(key []byte) (c ledger.Cursor, err error) {
 	return c, nil
 }
 
-// Keys returns one page of keys, newest first. It looks at a bounded number of keys: with filters that let few of them
+// Keys returns one page of keys, in the order of q. It looks at a bounded number of keys: with filters that let few of them
 // through, a page may hold fewer than asked for, even none, and still have a Next.
 func (v *Views) Keys(ctx context.Context, q *ledger.Query) (page ledger.Page, err error) {
 	list := listOf(q)
@@ -102,7 +102,11 @@ func (v *Views) Keys(ctx context.Context, q *ledger.Query) (page ledger.Page, er
 	}
 	var last ledger.Cursor // the place looked at before
 	examined := 0
-	for startAfter(it, list, q.After); it.Valid(); it.Next() {
+	next := it.Next
+	if q.OldestFirst {
+		next = it.Prev
+	}
+	for startAfter(it, list, q); it.Valid(); next() {
 		place, err := placeOf(it.Key())
 		if err != nil {
 			return ledger.Page{}, err
@@ -133,13 +137,19 @@ func (v *Views) Keys(ctx context.Context, q *ledger.Query) (page ledger.Page, er
 	return page, nil
 }
 
-// startAfter moves an iterator over a list to its first entry after a place.
-func startAfter(it *pebble.Iterator, list []byte, place ledger.Cursor) {
-	if place == (ledger.Cursor{}) {
+// startAfter moves an iterator over a list to the first entry of a query: the one after its cursor.
+func startAfter(it *pebble.Iterator, list []byte, q *ledger.Query) {
+	start := q.After == ledger.Cursor{}
+	switch {
+	case start && q.OldestFirst:
+		it.Last()
+	case start:
 		it.First()
-		return
+	case q.OldestFirst:
+		it.SeekLT(appendPlace(list, q.After))
+	default:
+		it.SeekGE(append(appendPlace(list, q.After), 0))
 	}
-	it.SeekGE(append(appendPlace(list, place), 0))
 }
 
 // listOf is what the entries of the narrowest list begin with that has all the keys of a query.

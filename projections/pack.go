@@ -14,7 +14,7 @@ import (
 
 // A packed key is the one encoding of a ledger.Key, in Pebble and in the memory table:
 //
-//	flags           4 bytes, little endian: which optional fields follow, and codes for environment and type
+//	flags           4 bytes, little endian: which optional fields follow, codes for environment and type, and what is true
 //	id              16 bytes
 //	digest          32 bytes
 //	previous digest 32 bytes, if flagged
@@ -36,6 +36,8 @@ const (
 	timeShift        = 8              // 8 bits
 	updatedFlag      = 2 << timeShift // not updated: as created
 	stringShift      = 16             // 14 bits
+	uniqueFlag       = 1 << 30        // unique by name
+	confinedFlag     = 1 << 31
 )
 
 // maxHotMetadata is the size in bytes above which metadata is kept in Pebble only.
@@ -92,7 +94,7 @@ func packKey(dst []byte, k *ledger.Key, shared *dictionary) []byte {
 	for set := flags >> timeShift & 0xff; set != 0; set &= set - 1 {
 		dst = binary.AppendVarint(dst, times[bits.TrailingZeros32(set)].UnixMicro()-start)
 	}
-	for set := flags >> stringShift; set != 0; set &= set - 1 {
+	for set := flags >> stringShift & (1<<14 - 1); set != 0; set &= set - 1 {
 		s := *texts[bits.TrailingZeros32(set)]
 		if shared != nil && set&-set&sharedStrings != 0 {
 			if i, ok := shared.index(s); ok {
@@ -141,6 +143,12 @@ func keyFlags(k *ledger.Key, texts *[14]*string, times *[8]*time.Time) (flags ui
 	if len(k.Metadata) > 0 {
 		flags |= metadataFlag
 	}
+	if k.UniqueName {
+		flags |= uniqueFlag
+	}
+	if k.Confined {
+		flags |= confinedFlag
+	}
 	return flags
 }
 
@@ -178,6 +186,7 @@ func unpackKey(src []byte, k *ledger.Key, shared *dictionary) (n int, cold bool,
 	environments, types := environments(), types()
 	k.Environment = environments[flags>>environmentShift&3]
 	k.Type = types[flags>>typeShift&7]
+	k.UniqueName, k.Confined = flags&uniqueFlag != 0, flags&confinedFlag != 0
 	texts := stringFields(k)
 	for set := flags >> stringShift & (1<<14 - 1); set != 0; set &= set - 1 {
 		*texts[bits.TrailingZeros32(set)] = r.text(shared)

@@ -104,6 +104,10 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 				continue // a repetition
 			}
 			var e events.Event
+			if m.Sequence == next && next <= v.Position() {
+				next++
+				continue // this process has appended it and shown it
+			}
 			if m.Sequence > next {
 				err = fmt.Errorf("projections: %w: %d follows %d", ledger.ErrGap, m.Sequence, next-1)
 			} else if e, err = events.Decode(m); err != nil {
@@ -116,7 +120,7 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 			next++
 		}
 		known := next - 1 + batch.Pending
-		v.known.Store(known)
+		v.know(known)
 		v.heard.hear(v.options.Now(), known, v.Position())
 		if len(b.events) == 0 {
 			return err
@@ -128,6 +132,15 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 			return ctx.Err()
 		}
 	})
+}
+
+// know notes that the log holds events up to a sequence.
+func (v *Views) know(sequence uint64) {
+	for known := v.known.Load(); known < sequence; known = v.known.Load() {
+		if v.known.CompareAndSwap(known, sequence) {
+			return
+		}
+	}
 }
 
 // reuse gives an empty burst, of one that was applied if there is any.
@@ -153,11 +166,14 @@ func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) err
 			b = <-bursts
 			waiting = append(waiting, b)
 		}
-		if err := v.commit(waiting); err != nil {
+		v.writing.Lock()
+		err := v.commit(waiting)
+		v.writing.Unlock()
+		if err != nil {
 			return err
 		}
+		v.advance()
 		for _, b := range waiting {
-			v.options.Applied(b.events)
 			select {
 			case used <- b:
 			default:
@@ -175,10 +191,9 @@ func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) err
 }
 
 // commit applies bursts of events: their changes and the position go into Pebble as one, then those who wait for them
-// are released. The table in memory is never behind Pebble; it may be ahead within a commit.
+// are released. Events that are shown already are passed over. The table in memory is never behind Pebble; it may be
+// ahead within a commit.
 func (v *Views) commit(bursts []*burst) error {
-	v.writing.Lock()
-	defer v.writing.Unlock()
 	if v.failed != nil {
 		return v.failed
 	}
@@ -200,21 +215,30 @@ func (v *Views) apply(bursts []*burst) error {
 	all := v.db.NewBatch()
 	defer all.Close()
 	var c change
+	before := v.Position()
+	position := before
 	for _, burst := range bursts {
 		for i := range burst.events {
-			if err := v.applyEvent(&burst.events[i], &c); err != nil {
+			e := &burst.events[i]
+			if e.Sequence <= position {
+				continue
+			}
+			if err := v.applyEvent(e, &c); err != nil {
 				return err
 			}
+			position = e.Sequence
 		}
-		v.metrics.applied(len(burst.events))
 	}
+	if position == before {
+		return nil
+	}
+	v.metrics.applied(int(position - before))
 	for _, part := range v.parts {
 		if err := all.Apply(part, nil); err != nil {
 			return err
 		}
 		part.Reset()
 	}
-	position := c.event.Sequence
 	if err := all.Set([]byte(positionKey), packNumbers(position, uint64(v.keys.Load())), nil); err != nil {
 		return err
 	}
@@ -224,7 +248,20 @@ func (v *Views) apply(bursts []*burst) error {
 	clear(v.pending)
 	v.dirty.Store(true)
 	v.position.Store(position)
+	for _, burst := range bursts {
+		if shown := later(burst.events, before); len(shown) > 0 {
+			v.options.Applied(shown)
+		}
+	}
 	return nil
+}
+
+// later are the events after a sequence.
+func later(list []events.Event, sequence uint64) []events.Event {
+	for len(list) > 0 && list[0].Sequence <= sequence {
+		list = list[1:]
+	}
+	return list
 }
 
 func (v *Views) applyEvent(e *events.Event, c *change) error {

@@ -70,7 +70,11 @@ func anyKey() *rapid.Generator[ledger.Key] {
 		return time.UnixMicro(rapid.Int64Range(-1e15, 4e15).Draw(t, "us")).UTC()
 	})
 	return rapid.Custom(func(t *rapid.T) ledger.Key {
-		k := ledger.Key{Sequence: rapid.Uint64().Draw(t, "sequence")}
+		k := ledger.Key{
+			Sequence:   rapid.Uint64().Draw(t, "sequence"),
+			UniqueName: rapid.Bool().Draw(t, "unique name"),
+			Confined:   rapid.Bool().Draw(t, "confined"),
+		}
 		copy(k.ID[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
 		copy(k.LastEvent[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "event"))
 		copy(k.Digest[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))

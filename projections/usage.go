@@ -59,6 +59,7 @@ func (v *Views) WaitForUses(ctx context.Context, sequence uint64) error {
 
 // applyUses adds a batch of the log of uses to the view and the table. A batch that was applied before is ignored.
 func (v *Views) applyUses(sequence uint64, data []byte) error {
+	defer v.advance()
 	v.writing.Lock()
 	defer v.writing.Unlock()
 	if v.failed != nil || sequence <= v.uses.Load() {

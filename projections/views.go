@@ -36,8 +36,8 @@ type Options struct {
 	// Metrics is where the metrics of the views are registered until Close; nil: nowhere.
 	Metrics prometheus.Registerer
 
-	// Applied is called with the events of every commit after the views show them, in order and by one goroutine, which
-	// waits for it. The events' Payload may be kept, the slice may not. nil: nobody is told.
+	// Applied is called with the events of every commit after the views show them, in order and one call at a time, for
+	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
 	Applied func([]events.Event)
 
 	Now    func() time.Time // nil: time.Now
@@ -62,6 +62,7 @@ type Views struct {
 	parts   []*pebble.Batch      // what each view adds to the current batch
 	pending map[uuid.UUID][]byte // packed keys of the current batch that only Pebble is going to have
 	packed  []byte
+	burst   burst // of events of this process
 	strays  int   // uses of keys that are not there yet
 	failed  error // a change that was not committed: the table may be ahead of Pebble for good
 
@@ -70,6 +71,7 @@ type Views struct {
 	known    atomic.Uint64 // the last sequence that the log is known to have
 	heard    heard
 	waiters  waiters
+	own      own
 
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
@@ -147,6 +149,9 @@ func (v *Views) Close() error {
 	v.waiters.stop(errClosed)
 	v.useWaiters.stop(errClosed)
 	v.metrics.unregister(v.options.Metrics)
+	v.writing.Lock()
+	defer v.writing.Unlock()
+	v.failed = errClosed
 	if v.diskFull.Load() { // to flush would be to wait
 		return fmt.Errorf("projections: close: %w", errDiskFull)
 	}

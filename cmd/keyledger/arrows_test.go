@@ -11,22 +11,23 @@ import (
 // has to be placed here before it can be used.
 func arrows() map[string][]string {
 	return map[string][]string{
-		"events":            {},
-		"ledger":            {"events"},
-		"ledger/ledgertest": {"events", "ledger"},
-		"ledger/jetstream":  {"events", "ledger"},
-		"projections":       {"events", "ledger"},
-		"handlers":          {"events", "ledger", "projections"},
-		"client":            {"events"},
-		"cmd/keyledger":     {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+		"events":                {},
+		"ledger":                {"events"},
+		"ledger/ledgertest":     {"events", "ledger"},
+		"ledger/jetstream":      {"events", "ledger"},
+		"projections":           {"events", "ledger"},
+		"handlers":              {"events", "ledger", "projections"},
+		"client":                {"events"},
+		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
+		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "client", "cmd/keyledger"},
-		"testing":                {"ledger/ledgertest"},
+		"net/http":               {"handlers", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
 		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},

@@ -64,10 +64,8 @@ func (l *Log) append(ctx context.Context, entries []ledger.Entry) (uint64, error
 		return 0, err
 	}
 	c := newCommit(entries)
-	select {
-	case l.queue <- c:
-	default: // it is full of those whose callers have left
-		return 0, ledger.ErrOverloaded
+	if err := l.committer.submit(c); err != nil {
+		return 0, err
 	}
 	select {
 	case r := <-c.done:

@@ -17,6 +17,8 @@ type batch struct {
 	size     int // messages
 	bytes    int
 	subjects map[string]struct{}
+	// divisible: its commits are one message each, so some of them may be stored without the others.
+	divisible bool
 }
 
 func newBatch() *batch {
@@ -31,7 +33,7 @@ func (b *batch) fits(x *commit) bool {
 	if b.size == 0 {
 		return true
 	}
-	if b.size+len(x.entries) > maxEntries {
+	if b.size+len(x.entries) > maxEntries || b.divisible && len(x.entries) > 1 {
 		return false
 	}
 	bytes := b.bytes

@@ -5,39 +5,47 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"keyledger/ledger"
 )
 
-// An atomic batch costs about as much as a dozen publishes, whatever its size: the server makes, syncs and removes a
-// store of its own for each. So batches begin when enough commits are in flight and end when the last one was small.
+// How many commits are in flight when batches begin to be worth their cost. An atomic batch that is staged on disk costs
+// about as much as a dozen publishes, whatever its size: the server makes, syncs and removes a store of its own for each.
 const (
-	enough = 16
-	few    = 12
+	enoughOnDisk   = 16
+	enoughInMemory = 4 // see staging
 )
 
 // ackTimeout is how long an answer of the stream is waited for before it counts as lost.
 const ackTimeout = 3 * time.Second
 
-// committer stores the commits of a Log. One goroutine owns it.
+// committer stores the commits of a Log. What sends, sends while it holds the lock: whoever appends, or the goroutine
+// that takes the answers of the stream.
 //
 // A commit that comes alone is published at once. When many come at a time they go out in atomic batches, one after
 // the other: the first commit opens a batch, and while the server prepares it every commit that comes joins. No timer
-// is involved: the group is as large as what comes in while the server is busy anyway.
+// is involved: the group is as large as what comes in while the server is busy anyway. Batches begin when enough
+// commits are in flight, and end when the last one was small.
 type committer struct {
 	log     *Log
+	enough  int
 	answers chan *nats.Msg
 	inbox   string // what answers begin with, with a dot at the end
 	sub     *nats.Subscription
-	flights map[uint64]*flight
-	last    uint64 // id of the last flight
 
-	plain  int       // publishes in flight
-	open   *batch    // what commits join, until the server is ready for its end
-	ending *batch    // what was ended and not yet answered
-	crowd  int       // commits in the last batch: as many are expected for the next one
-	later  []*commit // what did not fit into the open batch and comes after it
+	mu      sync.Mutex
+	waiting []*commit // in the order in which they came: what cannot be sent yet
+	flights map[uint64]*flight
+	last    uint64    // id of the last flight
+	plain   int       // publishes in flight
+	open    *batch    // what commits join, until the server is ready for its end
+	ending  *batch    // what was ended and not yet answered
+	crowd   int       // commits in the last batch: as many are expected for the next one
+	later   []*commit // what did not fit into the open batch and comes after it
 }
 
 // flight is a message whose answer is awaited: a publish, or the begin or the end of a batch.
@@ -51,9 +59,13 @@ type flight struct {
 func newCommitter(l *Log) (*committer, error) {
 	c := &committer{
 		log:     l,
+		enough:  enoughOnDisk,
 		answers: make(chan *nats.Msg, 2*maxEntries), // more than there are flights: none is dropped
 		inbox:   l.nc.NewInbox() + ".",
 		flights: make(map[uint64]*flight),
+	}
+	if l.staging() != nil {
+		c.enough = enoughInMemory
 	}
 	var err error
 	if c.sub, err = l.nc.ChanSubscribe(c.inbox+"*", c.answers); err != nil {
@@ -62,7 +74,33 @@ func newCommitter(l *Log) (*committer, error) {
 	return c, nil
 }
 
-// run stores commits until the log is closed.
+// submit sends a commit, or keeps it until it can be sent. It fails when too many wait.
+func (c *committer) submit(x *commit) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) >= c.log.options.Queue {
+		return ledger.ErrOverloaded // most of their callers have left
+	}
+	c.waiting = append(c.waiting, x)
+	c.pump()
+	return nil
+}
+
+// pump sends what waits, as far as it can be sent now. The caller holds the lock, as it does for all methods below.
+func (c *committer) pump() {
+	for len(c.waiting) > 0 && c.takes() {
+		x := c.waiting[0]
+		c.waiting[0] = nil
+		if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
+			c.waiting = nil // its array could grow for ever
+		}
+		if x.take() {
+			c.begin(x)
+		}
+	}
+}
+
+// run takes the answers of the stream until the log is closed.
 func (c *committer) run() {
 	defer close(c.log.stopped)
 	status := c.log.nc.StatusChanged(nats.CONNECTED)
@@ -71,25 +109,25 @@ func (c *committer) run() {
 	tick := time.NewTicker(ackTimeout / 8)
 	defer tick.Stop()
 	for {
-		var queue chan *commit
-		if c.takes() {
-			queue = c.log.queue
-		}
 		select {
-		case x := <-queue:
-			if x.take() {
-				c.begin(x)
-			}
 		case m := <-c.answers:
-			c.answered(m)
+			c.locked(func() { c.answered(m) })
 		case <-status: // a new connection: answers on the old one are lost
-			c.lose(func(*flight) bool { return true })
+			c.locked(func() { c.lose(func(*flight) bool { return true }) })
 		case now := <-tick.C:
-			c.lose(func(f *flight) bool { return now.After(f.deadline) })
+			c.locked(func() { c.lose(func(f *flight) bool { return now.After(f.deadline) }) })
 		case <-c.log.context.Done():
 			return
 		}
 	}
+}
+
+// locked changes what is in flight, then sends what waits for it.
+func (c *committer) locked(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change()
+	c.pump()
 }
 
 // takes tells that a commit could be sent now.
@@ -100,13 +138,13 @@ func (c *committer) takes() bool {
 	case c.ending != nil:
 		return false
 	default:
-		return c.plain < enough || c.many()
+		return c.plain < c.enough || c.many()
 	}
 }
 
 // many tells that a batch is expected to be worth its cost.
 func (c *committer) many() bool {
-	return c.crowd >= few || c.plain+1+len(c.log.queue) >= enough
+	return c.crowd >= c.enough-1 || c.plain+1+len(c.waiting) >= c.enough
 }
 
 // begin sends a commit on its way.
@@ -116,6 +154,9 @@ func (c *committer) begin(x *commit) {
 		c.join(x)
 	case len(x.entries) > 1 || c.many():
 		c.open = newBatch()
+		if c.open.divisible = len(x.entries) == 1; c.open.divisible {
+			c.log.staging().stage(c.open.id)
+		}
 		c.join(x)
 	default:
 		c.plain++
@@ -189,20 +230,11 @@ func (c *committer) ready(b *batch, m *nats.Msg) {
 	if len(m.Data) > 0 || m.Header != nil {
 		_, err := parseAck(m) // an error, or nobody there
 		c.open = nil
+		c.drop(b)
 		c.fail(b, err)
 		return
 	}
-	for c.takes() {
-		select {
-		case x := <-c.log.queue:
-			if x.take() {
-				c.join(x)
-			}
-			continue
-		default:
-		}
-		break
-	}
+	c.pump()
 	c.open, c.ending = nil, b
 	c.crowd = len(b.commits)
 	c.send(b.end(), &flight{batch: b})
@@ -211,6 +243,7 @@ func (c *committer) ready(b *batch, m *nats.Msg) {
 // ended handles the answer to the end of a batch.
 func (c *committer) ended(b *batch, m *nats.Msg) {
 	c.ending = nil
+	defer c.drop(b)
 	a, err := parseAck(m)
 	if err == nil && a.Count != b.size {
 		err = fmt.Errorf("jetstream: the stream stored %d messages of a batch of %d", a.Count, b.size)
@@ -235,7 +268,6 @@ func (c *committer) next() {
 
 // stored answers commits that were stored one after the other from the sequence first on.
 func (c *committer) stored(first uint64, commits ...*commit) {
-	c.log.taps.push(span{first, commits})
 	last := first - 1
 	for _, x := range commits {
 		last += uint64(len(x.entries))
@@ -253,6 +285,13 @@ func (c *committer) fail(b *batch, err error) {
 		c.log.settle(x, err)
 	}
 	c.next()
+}
+
+// drop forgets what was staged of a batch that has ended.
+func (c *committer) drop(b *batch) {
+	if b.divisible {
+		c.log.staging().drop(b.id)
+	}
 }
 
 // lose gives up the flights that match: their commits are settled.

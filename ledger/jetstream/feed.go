@@ -39,7 +39,7 @@ type feed struct {
 	silent   *time.Timer
 	asked    int    // messages asked for and not yet received
 	received uint64 // at least the sequence of the last message received
-	burst    burst
+	burst    []*nats.Msg
 }
 
 // openFeed begins a feed of a stream at the sequence from.
@@ -80,31 +80,22 @@ func (f *feed) close() {
 	_ = f.nc.Publish("$JS.API.CONSUMER.DELETE."+f.stream+"."+f.consumer, nil)
 }
 
-// burst is what a feed hands over: messages of the stream, what this process stored meanwhile, or neither of them, when
-// a heartbeat says that there is nothing.
-type burst struct {
-	messages []*nats.Msg
-	local    []span
-}
-
-// next waits for the next burst. A burst of messages holds all that are ready, up to a bound. It is errFeedLost when
-// nothing was heard from the stream, or when the consumer has gone. The burst is valid until the next call.
-func (f *feed) next(ctx context.Context, tap <-chan span) (*burst, error) {
-	b := &f.burst
-	b.messages, b.local = b.messages[:0], b.local[:0]
+// next waits for the next messages and returns all that are ready, up to a bound; none when a heartbeat says that there
+// are none. It is errFeedLost when nothing was heard from the stream, or when the consumer has gone. What it returns is
+// valid until the next call.
+func (f *feed) next(ctx context.Context) ([]*nats.Msg, error) {
+	f.burst = f.burst[:0]
 	if err := f.ask(); err != nil {
 		return nil, err
 	}
-	for len(b.messages)+len(b.local) == 0 {
+	for len(f.burst) == 0 {
 		select {
 		case m := <-f.in:
 			f.silent.Reset(silence)
 			idle, err := f.take(m)
 			if idle || err != nil {
-				return b, err
+				return f.burst, err
 			}
-		case s := <-tap:
-			b.local = append(b.local, s)
 		case <-f.silent.C:
 			if len(f.in) == 0 {
 				return nil, fmt.Errorf("%w: nothing heard for %v", errFeedLost, silence)
@@ -113,20 +104,18 @@ func (f *feed) next(ctx context.Context, tap <-chan span) (*burst, error) {
 			return nil, fmt.Errorf("%w: %w", errFeedLost, context.Cause(ctx))
 		}
 	}
-	return b, f.drain(tap)
+	return f.burst, f.drain()
 }
 
 // drain adds what is ready to the burst.
-func (f *feed) drain(tap <-chan span) error {
-	for len(f.burst.messages) < feedBurst && len(f.burst.local) < cap(tap) {
+func (f *feed) drain() error {
+	for len(f.burst) < feedBurst {
 		select {
 		case m := <-f.in:
 			f.silent.Reset(silence)
 			if _, err := f.take(m); err != nil {
 				return err
 			}
-		case s := <-tap:
-			f.burst.local = append(f.burst.local, s)
 		default:
 			return nil
 		}
@@ -159,13 +148,13 @@ func (f *feed) ask() error {
 func (f *feed) take(m *nats.Msg) (idle bool, err error) {
 	if m.Subject != f.inbox {
 		f.asked--
-		f.burst.messages = append(f.burst.messages, m)
+		f.burst = append(f.burst, m)
 		return false, nil
 	}
 	switch m.Header.Get("Status") {
 	case "100":
 		last, err := strconv.ParseUint(m.Header.Get("Nats-Last-Stream"), 10, 64)
-		if err == nil && last > f.received && len(f.burst.messages) == 0 {
+		if err == nil && last > f.received && len(f.burst) == 0 {
 			return false, fmt.Errorf("%w: messages up to %d did not arrive", errFeedLost, last)
 		}
 		return true, nil

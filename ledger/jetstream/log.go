@@ -10,8 +10,13 @@
 //
 // # Tails
 //
-// A tail reads the stream through a consumer of its own and demands that sequences follow each other. What this
-// process stores is handed to its tails as soon as it is acknowledged. See tail and feed.
+// A tail reads the stream through a consumer of its own and demands that sequences follow each other. See tail and
+// feed.
+//
+// # Subscribers
+//
+// Server.Admit and Callout let holders of keys connect and read the events of what is theirs, in an account of their own,
+// through a door that vets their requests. See grant, door and Subscribers.
 //
 // # What is refused
 //
@@ -75,16 +80,15 @@ type Log struct {
 	options Options
 	memo    jetstream.KeyValue
 	metrics *metrics
-	taps    taps
 	breaker breaker
 
-	pending  atomic.Int64 // appends that wait or are in flight
-	queue    chan *commit
-	settlers chan struct{} // holds one for each commit that is being settled
-	settling sync.WaitGroup
-	context  context.Context // ends when the log is closed
-	close    context.CancelFunc
-	stopped  chan struct{} // closed when the committer has ended
+	pending   atomic.Int64 // appends that wait or are in flight
+	committer *committer
+	settlers  chan struct{} // holds one for each commit that is being settled
+	settling  sync.WaitGroup
+	context   context.Context // ends when the log is closed
+	close     context.CancelFunc
+	stopped   chan struct{} // closed when the committer has ended
 }
 
 var (
@@ -97,7 +101,6 @@ var (
 // naming the field, and fails with ledger.ErrGap if the stream has lost messages. It tries until ctx ends.
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	l := &Log{nc: nc, options: o.withDefaults(), stopped: make(chan struct{})}
-	l.queue = make(chan *commit, l.options.Queue)
 	l.settlers = make(chan struct{}, settlers)
 	if err := checkServer(nc); err != nil {
 		return nil, err
@@ -112,13 +115,20 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	if l.metrics, err = newMetrics(l, o.Registerer); err != nil {
 		return nil, fmt.Errorf("jetstream: metrics: %w", err)
 	}
-	c, err := newCommitter(l)
-	if err != nil {
+	if l.committer, err = newCommitter(l); err != nil {
 		return nil, err
 	}
 	l.context, l.close = context.WithCancel(context.Background())
-	go c.run()
+	go l.committer.run()
 	return l, nil
+}
+
+// staging is that of the embedded server, nil for an external one.
+func (l *Log) staging() *staging {
+	if l.options.Server == nil {
+		return nil
+	}
+	return l.options.Server.staging
 }
 
 // ensure makes or checks what is stored.

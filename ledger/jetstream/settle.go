@@ -28,11 +28,7 @@ func (l *Log) settle(x *commit, cause error) {
 	l.settling.Go(func() {
 		l.settlers <- struct{}{}
 		defer func() { <-l.settlers }()
-		sequence, err := l.settled(x, cause)
-		if err == nil {
-			l.taps.push(span{sequence + 1 - uint64(len(x.entries)), []*commit{x}})
-		}
-		x.answer(sequence, err)
+		x.answer(l.settled(x, cause))
 	})
 }
 

@@ -1,11 +1,9 @@
 package jetstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,11 +15,9 @@ import (
 // retryPause is how long a lost tail waits before it begins anew.
 const retryPause = 50 * time.Millisecond
 
-// Tail implements ledger.Log. It goes on by itself when the connection or the consumer is lost. What this process
-// stores itself is handed over as soon as it is acknowledged; the stream sends it again, and is held to be whole.
+// Tail implements ledger.Log. It goes on by itself when the connection or the consumer is lost.
 func (l *Log) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) error) error {
-	t := &tail{log: l, next: max(from, 1), handle: handle, tap: l.taps.open()}
-	defer l.taps.close(t.tap)
+	t := &tail{log: l, next: max(from, 1), handle: handle}
 	return l.follow(ctx, t.follow)
 }
 
@@ -67,13 +63,11 @@ var errReconnected = errors.New("jetstream: reconnected")
 // tail is one reader of the ledger.
 type tail struct {
 	log    *Log
-	tap    chan span
 	next   uint64 // sequence of the next message to hand over
 	end    uint64 // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
-	open   bool   // the last message in batch is within an atomic batch, of which more follows
-	ahead  []span // what this process stored beyond a message that is still to come from the stream
+	open   bool // the last message in batch is within an atomic batch, of which more follows
 }
 
 // follow hands over messages from one feed until it ends.
@@ -88,19 +82,17 @@ func (t *tail) follow(ctx context.Context) error {
 	defer f.close()
 	t.batch, t.open = t.batch[:0], false
 	for {
-		b, err := f.next(ctx, t.tap)
+		messages, err := f.next(ctx)
 		if err != nil {
 			return err
 		}
-		for _, m := range b.messages {
+		for _, m := range messages {
 			if err := t.take(ctx, f, m); err != nil {
 				return err
 			}
 		}
-		t.takeLocal(b.local)
-		idle := len(b.messages)+len(b.local) == 0
-		if !idle && (len(t.batch) == 0 || t.open && len(t.batch) < feedBurst) {
-			continue // all of it was handed over before, or the rest of an atomic batch follows at once
+		if len(messages) > 0 && t.open && len(t.batch) < feedBurst {
+			continue // the rest of an atomic batch follows at once
 		}
 		if err := t.deliver(); err != nil {
 			return err
@@ -108,7 +100,7 @@ func (t *tail) follow(ctx context.Context) error {
 	}
 }
 
-// take adds a message of the stream to the batch, unless it was handed over before. It must follow the one before.
+// take adds a message of the stream to the batch. It must follow the one before.
 func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 	sequence, pending, err := delivery(m.Reply)
 	if err != nil {
@@ -119,9 +111,6 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 	}
 	f.received = sequence
 	t.end = max(t.end, sequence+pending)
-	if sequence < t.next+uint64(len(t.batch)) {
-		return nil
-	}
 	e, err := incoming(m.Subject, sequence, m.Header, m.Data)
 	if err != nil {
 		return err
@@ -129,41 +118,6 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 	t.batch = append(t.batch, e)
 	t.open = len(m.Header[headerBatchID]) > 0 && len(m.Header[headerBatchCommit]) == 0
 	return nil
-}
-
-// takeLocal adds what this process stored to the batch as far as it follows what is in it, and keeps the rest for when
-// the stream has sent what lies between.
-func (t *tail) takeLocal(spans []span) {
-	if len(spans)+len(t.ahead) == 0 {
-		return
-	}
-	spans = append(t.ahead, spans...)
-	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.first, b.first) })
-	t.ahead = spans[:0]
-	for _, s := range spans {
-		if s.first <= t.next+uint64(len(t.batch)) {
-			t.takeSpan(s)
-		} else if len(t.ahead) < cap(t.tap) {
-			t.ahead = append(t.ahead, s)
-		}
-	}
-}
-
-// takeSpan adds the messages of a span that come next.
-func (t *tail) takeSpan(s span) {
-	sequence := s.first
-	for _, c := range s.commits {
-		for i := range c.entries {
-			if sequence == t.next+uint64(len(t.batch)) {
-				m := c.entries[i].Message
-				m.Sequence = sequence
-				t.batch = append(t.batch, m)
-				t.open = false
-			}
-			t.end = max(t.end, sequence)
-			sequence++
-		}
-	}
 }
 
 // deliver hands over the batch.

@@ -43,11 +43,11 @@ func (l *Log) TailUsage(ctx context.Context, from uint64, handle func(sequence u
 		}
 		defer f.close()
 		for {
-			b, err := f.next(ctx, nil)
+			messages, err := f.next(ctx)
 			if err != nil {
 				return err
 			}
-			for _, m := range b.messages {
+			for _, m := range messages {
 				sequence, _, err := delivery(m.Reply)
 				if err != nil {
 					return err

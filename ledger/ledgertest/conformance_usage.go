@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"keyledger/ledger"
@@ -40,13 +41,15 @@ func UsageConformance(t *testing.T, open func(t *testing.T) ledger.UsageLog) {
 				t.Fatalf("tail from %d: %v", from, err)
 			}
 		}
+		var storing sync.WaitGroup
+		defer storing.Wait() // a batch may be seen before its storing is acknowledged
 		next := 1
 		err := log.TailUsage(ctx, 1, func(_ uint64, data []byte) error {
 			if want := fmt.Sprintf("batch %d", next); string(data) != want {
 				return fmt.Errorf("got %q, want %q", data, want)
 			}
 			if next == 10 {
-				go store(11, 20)
+				storing.Go(func() { store(11, 20) })
 			}
 			if next++; next > 20 {
 				return errEnough

@@ -166,6 +166,7 @@ func (s *State) diffLists(ctx context.Context, other ledger.State) error {
 			{Workspace: k.Owner.Workspace, Org: k.Owner.Org, Agent: k.Owner.AgentID, Peer: k.Owner.Peer, Session: k.Owner.Session},
 			{Status: k.Status(s.heard), NamePrefix: k.Name},
 			{UnusedSince: k.Use.LastAt.Add(time.Microsecond)},
+			{Org: k.Owner.Org, Name: k.Name, NotRevoked: true, OldestFirst: true},
 		} {
 			q.Now, q.Limit = s.heard, 7
 			queries[q] = true

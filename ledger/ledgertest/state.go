@@ -228,16 +228,24 @@ func (s *State) Keys(_ context.Context, q *ledger.Query) (page ledger.Page, err 
 	defer s.mu.RUnlock()
 	for id := range s.keys {
 		k, _ := s.key(id)
-		if q.Matches(&k) && (q.After == ledger.Cursor{} || q.After.Compare(place(&k)) < 0) {
+		if q.Matches(&k) && (q.After == ledger.Cursor{} || order(q, q.After, place(&k)) < 0) {
 			page.Keys = append(page.Keys, k)
 		}
 	}
-	slices.SortFunc(page.Keys, func(a, b ledger.Key) int { return place(&a).Compare(place(&b)) })
+	slices.SortFunc(page.Keys, func(a, b ledger.Key) int { return order(q, place(&a), place(&b)) })
 	if len(page.Keys) > q.Limit {
 		page.Keys = page.Keys[:q.Limit]
 		page.Next = place(&page.Keys[q.Limit-1])
 	}
 	return page, nil
+}
+
+// order orders places as a query wants them.
+func order(q *ledger.Query, a, b ledger.Cursor) int {
+	if q.OldestFirst {
+		return b.Compare(a)
+	}
+	return a.Compare(b)
 }
 
 func place(k *ledger.Key) ledger.Cursor { return ledger.Cursor{CreatedAt: k.CreatedAt, ID: k.ID} }
@@ -304,6 +312,11 @@ func (s *State) Position() uint64 {
 // WaitFor implements ledger.State. It fails when the tail has ended before the sequence.
 func (s *State) WaitFor(ctx context.Context, sequence uint64) error {
 	return s.until(ctx, func() bool { return s.position >= sequence })
+}
+
+// Show returns when the log has sent the messages.
+func (s *State) Show(ctx context.Context, messages ...events.Message) error {
+	return s.WaitFor(ctx, messages[len(messages)-1].Sequence)
 }
 
 // WaitForUses waits until so many uses of a key are seen.

@@ -1,0 +1,93 @@
+package projections
+
+import (
+	"context"
+	"sync"
+
+	"keyledger/events"
+)
+
+// own are events that this process has appended and that the views do not show yet, by their sequences.
+type own struct {
+	mu     sync.Mutex
+	events map[uint64]events.Event
+}
+
+func (o *own) add(all []events.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.events == nil {
+		o.events = make(map[uint64]events.Event)
+	}
+	for i := range all {
+		o.events[all[i].Sequence] = all[i]
+	}
+}
+
+// has tells whether the event of a sequence is there.
+func (o *own) has(sequence uint64) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.events[sequence]
+	return ok
+}
+
+// take removes the events from next on that follow each other and appends them to all.
+func (o *own) take(all []events.Event, next uint64) []events.Event {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for e, ok := o.events[next]; ok; e, ok = o.events[next] {
+		delete(o.events, next)
+		all = append(all, e)
+		next++
+	}
+	return all
+}
+
+// forget removes events that need not be shown any more: the log was faster, or nobody waits for them.
+func (o *own) forget(all []events.Event) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range all {
+		delete(o.events, all[i].Sequence)
+	}
+}
+
+// Show implements ledger.State. Events that follow what the views show are applied by whoever brings them, those of
+// others with them; the log sends them again, and they are passed over then. Others wait for the log to send what lies
+// between.
+func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
+	last := messages[len(messages)-1].Sequence
+	v.know(last)
+	v.heard.hear(v.options.Now(), last, v.Position()) // it has just answered
+	if v.Position() >= last {
+		return nil
+	}
+	all := make([]events.Event, 0, len(messages))
+	for i := range messages {
+		e, err := events.Decode(&messages[i])
+		if err != nil {
+			return err
+		}
+		all = append(all, e)
+	}
+	v.own.add(all)
+	defer v.own.forget(all)
+	v.advance()
+	return v.WaitFor(ctx, last)
+}
+
+// advance applies the events of this process that come next. Whoever has changed the views calls it: what was brought
+// meanwhile was left to them. While the disk is full it is left to the tail, which may wait for as long as it takes.
+func (v *Views) advance() {
+	for v.own.has(v.Position()+1) && !v.diskFull.Load() && v.writing.TryLock() {
+		v.burst.events = v.own.take(v.burst.events[:0], v.Position()+1)
+		err := v.commit([]*burst{&v.burst})
+		clear(v.burst.events)
+		v.writing.Unlock()
+		if err != nil {
+			v.backgroundError(err)
+			return
+		}
+	}
+}

@@ -18,6 +18,7 @@ type dialect struct {
 func dialects() []dialect {
 	return []dialect{
 		{"imtegrate", (*node).mountImtegrate},
+		{"openlayer", (*node).mountOpenlayer},
 	}
 }
 

@@ -158,6 +158,15 @@
 // be to show a state that never was. Decode gives it an *UnknownError. A message that is not what is described here is
 // a *DecodeError: the ledger is damaged, or someone else wrote to it.
 //
+// # Subscribers
+//
+// The stream LEDGER is read by its NATS clients as any other. Where keyledger admits them (serve --nats-listen, or an
+// external NATS with auth callout), a client connects with the token of a key that holds the scope ledger:events:read, and
+// with the inbox prefix _INBOX.key.<key id>. It may make, pull from, look at and delete consumers with the names <key id>
+// and <key id>_1 to <key id>_7, each with one filter within what OwnerFilter gives for the owner of the key: the workspace,
+// organisation and agent it is bound to. Claims are not read by subscribers. A key that is bound to a peer or a session
+// cannot subscribe over NATS, as no subject tells those.
+//
 // # Usage
 //
 // A message on usage.batch tells how keys were used since the message before. Its body is a MessagePack array: the

@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 }
 
@@ -40,6 +41,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	feed      *Feed
 	firsts    *firstUses
 	prefix    string
 	staleness time.Duration
@@ -52,12 +54,16 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		feed:      c.Feed,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,
 	}
 	if s.staleness == 0 {
 		s.staleness = 5 * time.Second
+	}
+	if s.feed == nil {
+		s.feed = new(Feed)
 	}
 	if s.clock == nil {
 		s.clock = time.Now

@@ -19,14 +19,18 @@ func arrows() map[string][]string {
 		"handlers":              {"events", "ledger", "projections"},
 		"client":                {"events"},
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
-		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+		"handlers/fastapi":      {},
+		"handlers/imtegrate":    {"events", "ledger", "projections", "handlers", "handlers/fastapi"},
+		"handlers/openlayer":    {"events", "ledger", "projections", "handlers"},
+		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/fastapi", "handlers/imtegrate",
+			"handlers/openlayer", "client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"net/http":               {"handlers", "handlers/handlerstest", "handlers/imtegrate", "handlers/openlayer", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},

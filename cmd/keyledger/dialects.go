@@ -8,20 +8,25 @@ import (
 	"keyledger/handlers"
 )
 
-// dialect is a vendor's API that a server can answer beside its own.
+// dialect is a vendor's API, served beside the native one.
 type dialect struct {
-	name  string
+	name  string // in --dialects
 	mount func(*node, *handlers.Server) error
 }
 
-// dialects are those there are, in the order in which they are mounted.
+// dialects are all that there are.
 func dialects() []dialect {
 	return []dialect{
 		{"honcho", (*node).mountHoncho},
+		{"imtegrate", (*node).mountImtegrate},
+		{"openlayer", (*node).mountOpenlayer},
 	}
 }
 
-// dialectNames names all of them, as --dialects does.
+// noDialects is the value of --dialects that turns all of them off; so does an empty one.
+const noDialects = "none"
+
+// dialectNames are the names of all dialects, with commas.
 func dialectNames() string {
 	var names []string
 	for _, d := range dialects() {
@@ -30,29 +35,26 @@ func dialectNames() string {
 	return strings.Join(names, ",")
 }
 
-// parseDialects reads a list of names. "none" and nothing at all are no dialect.
-func parseDialects(list string) ([]string, error) {
-	var chosen []string
-	if list == "none" {
+// parseDialects reads the value of --dialects.
+func parseDialects(value string) ([]string, error) {
+	if value == "" || value == noDialects {
 		return nil, nil
 	}
-	for name := range strings.SplitSeq(list, ",") {
-		name = strings.TrimSpace(name)
-		switch known := slices.ContainsFunc(dialects(), func(d dialect) bool { return d.name == name }); {
-		case name == "":
-		case !known:
-			return nil, fmt.Errorf("--dialects: there is no %q: there are %s, or none", name, dialectNames())
-		default:
-			chosen = append(chosen, name)
+	known := strings.Split(dialectNames(), ",")
+	names := strings.Split(value, ",")
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+		if !slices.Contains(known, names[i]) {
+			return nil, fmt.Errorf("--dialects: there is no %q: %s, or %s", names[i], dialectNames(), noDialects)
 		}
 	}
-	return chosen, nil
+	return names, nil
 }
 
-// mountDialects mounts the dialects that were chosen.
+// mountDialects mounts the dialects that are wanted.
 func (n *node) mountDialects(api *handlers.Server) error {
 	for _, d := range dialects() {
-		if !slices.Contains(n.config.chosenDialects, d.name) {
+		if !slices.Contains(n.config.dialectList, d.name) {
 			continue
 		}
 		if err := d.mount(n, api); err != nil {

@@ -17,7 +17,10 @@ type dialect struct {
 // dialects are all that there are.
 func dialects() []dialect {
 	return []dialect{
+		{"honcho", (*node).mountHoncho},
+		{"imtegrate", (*node).mountImtegrate},
 		{"agentex", (*node).mountAgentex},
+		{"openlayer", (*node).mountOpenlayer},
 	}
 }
 

@@ -4,13 +4,16 @@ import (
 	"cmp"
 
 	"keyledger/handlers"
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
 // chosen is how an input names an agent.
 type chosen struct{ id, name string }
 
-func agentOf(f *form) chosen { return chosen{f.optional("agent_id"), f.optional("agent_name")} }
+func agentOf(m *fastapi.Model) chosen {
+	return chosen{optional(m, "agent_id"), optional(m, "agent_name")}
+}
 
 // agent is the agent that is named by its id or its name. doing is what is done, for the refusals: "create an".
 func (d *dialect) agent(x *handlers.Exchange, by chosen, doing string) (ledger.Agent, error) {

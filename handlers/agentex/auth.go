@@ -28,7 +28,7 @@ func (d *dialect) authenticate(x *handlers.Exchange) error {
 	if token, ok := agentKey(x.Request.Header); ok {
 		err := x.Authenticate(token)
 		if ledger.CodeOf(err) == ledger.CodeUnauthenticated {
-			return framework(err, http.StatusUnauthorized, "Agent Unauthorized")
+			return framework(ledger.CodeUnauthenticated, "Agent Unauthorized")
 		}
 		return err
 	}

@@ -72,7 +72,7 @@ func (d *dialect) issue(x *handlers.Exchange, agent *ledger.Agent, in *ledger.Cr
 		if e.Field == "token" {
 			e.Field = member
 		}
-		return issued, wrong(problem{[]any{"body", e.Field}, "Value error, it " + e.Detail, "value_error"})
+		return issued, refused(e.Detail, "body", e.Field)
 	case ledger.CodeUnavailable:
 		noRetry(x) // it may be stored: a repeat would meet the name, and not tell the token
 	}

@@ -6,20 +6,21 @@ import (
 	"unicode/utf8"
 
 	"keyledger/handlers"
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
 // create is POST /agent_api_keys.
 func (d *dialect) create(x *handlers.Exchange) error {
-	f, err := readBody(x)
+	m, err := readBody(x)
 	if err != nil {
 		return err
 	}
-	by := agentOf(f)
-	name := f.limited("name", ledger.MaxName)
-	keyType := f.choice("api_key_type", ledger.TypeExternal, keyTypes()...)
-	token := ledger.NewSecret(f.optional("api_key"))
-	if err := f.err(); err != nil {
+	by := agentOf(m)
+	name := keyName(m)
+	keyType := m.Choice("api_key_type", ledger.TypeExternal, keyTypes()...)
+	token := ledger.NewSecret(optional(m, "api_key"))
+	if err := wrong(m.Problems...); err != nil {
 		return err
 	}
 	agent, err := d.agent(x, by, "create an")
@@ -41,11 +42,11 @@ func (d *dialect) create(x *handlers.Exchange) error {
 
 // list is GET /agent_api_keys.
 func (d *dialect) list(x *handlers.Exchange) error {
-	f := readQuery(x)
-	by := agentOf(f)
-	limit := f.number("limit", 50, ledger.MaxPage)
-	page := f.number("page_number", 1, 0)
-	if err := f.err(); err != nil {
+	m := readQuery(x)
+	by := agentOf(m)
+	limit := m.Int("limit", fastapi.IntRule{Default: 50, Min: 1, Max: ledger.MaxPage})
+	page := m.Int("page_number", fastapi.IntRule{Default: 1, Min: 1})
+	if err := wrong(m.Problems...); err != nil {
 		return err
 	}
 	agent, err := d.agent(x, by, "list")
@@ -167,10 +168,10 @@ func (d *dialect) named(x *handlers.Exchange, doing string) (ledger.Key, string,
 	if err != nil {
 		return ledger.Key{}, "", err
 	}
-	f := readQuery(x)
-	by := agentOf(f)
-	keyType := f.choice("api_key_type", ledger.TypeExternal, keyTypes()...)
-	if err := f.err(); err != nil {
+	m := readQuery(x)
+	by := agentOf(m)
+	keyType := m.Choice("api_key_type", ledger.TypeExternal, keyTypes()...)
+	if err := wrong(m.Problems...); err != nil {
 		return ledger.Key{}, "", err
 	}
 	var k ledger.Key

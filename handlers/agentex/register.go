@@ -6,26 +6,26 @@ import (
 	"encoding/hex"
 	"net/http"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
 	"keyledger/handlers"
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
 // registration is an agent on the wire. The ledger has its id, name and times; the rest is what the caller has said.
 type registration struct {
-	ID           string         `json:"id"`
-	Name         string         `json:"name"`
-	Description  string         `json:"description"`
-	Status       string         `json:"status"`
-	StatusReason *string        `json:"status_reason"`
-	ACPType      string         `json:"acp_type"`
-	CreatedAt    string         `json:"created_at"`
-	UpdatedAt    string         `json:"updated_at"`
-	Metadata     jsontext.Value `json:"registration_metadata"`
-	RegisteredAt string         `json:"registered_at"`
-	APIKey       *string        `json:"agent_api_key"`
+	ID           string        `json:"id"`
+	Name         string        `json:"name"`
+	Description  string        `json:"description"`
+	Status       string        `json:"status"`
+	StatusReason *string       `json:"status_reason"`
+	ACPType      string        `json:"acp_type"`
+	CreatedAt    string        `json:"created_at"`
+	UpdatedAt    string        `json:"updated_at"`
+	Metadata     fastapi.Value `json:"registration_metadata"`
+	RegisteredAt string        `json:"registered_at"`
+	APIKey       *string       `json:"agent_api_key"`
 }
 
 // internalSuffix makes the name of an agent's internal key of that of the agent.
@@ -33,20 +33,17 @@ const internalSuffix = "-api-key"
 
 // register is POST /agents/register: it gets or creates an agent and its internal key.
 func (d *dialect) register(x *handlers.Exchange) error {
-	f, err := readBody(x)
+	m, err := readBody(x)
 	if err != nil {
 		return err
 	}
-	out := registration{Status: "Ready", Name: f.limited("name", ledger.MaxName-len(internalSuffix))}
-	if len(f.problems) == 0 {
-		f.matching("name", out.Name, "^[a-z0-9-]+$")
-	}
-	out.Description = f.text("description")
-	f.text("acp_url")
-	id := f.optional("agent_id")
-	out.ACPType = f.choice("acp_type", "", "sync", "async", "agentic")
-	out.Metadata = f.object("registration_metadata")
-	if err := f.err(); err != nil {
+	name := fastapi.TextRule{Required: true, Max: ledger.MaxName - len(internalSuffix), Pattern: d.agentName}
+	out := registration{Status: "Ready", Name: m.Text("name", name), Description: required(m, "description")}
+	required(m, "acp_url")
+	id := optional(m, "agent_id")
+	out.ACPType = m.Choice("acp_type", "", "sync", "async", "agentic")
+	out.Metadata = m.Object("registration_metadata")
+	if err := wrong(m.Problems...); err != nil {
 		return err
 	}
 	// The internal key is read too: who may not should not leave an agent without one behind.
@@ -76,11 +73,10 @@ func unregistered(err error) error {
 	if e.Code != ledger.CodeInvalid {
 		return err
 	}
-	place := []any{"body", "agent_id"}
 	if e.Field == "workspace_id" {
-		place = []any{"header", "x-selected-account-id"}
+		return refused(e.Detail, "header", "x-selected-account-id")
 	}
-	return wrong(problem{place, "Value error, it " + e.Detail, "value_error"})
+	return refused(e.Detail, "body", "agent_id")
 }
 
 // internalKey is the token of an agent's internal key, the same at each registration, until the key is revoked or has

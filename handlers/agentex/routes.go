@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"errors"
 	"net/http"
+	"regexp"
 	"time"
 
 	"keyledger/handlers"
@@ -29,6 +30,7 @@ type Config struct {
 // dialect translates for one server.
 type dialect struct {
 	Config
+	agentName *regexp.Regexp
 }
 
 // Routes are the routes of the dialect, to be mounted with Render.
@@ -39,7 +41,7 @@ func Routes(c Config) ([]handlers.Route, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	d := &dialect{c}
+	d := &dialect{c, regexp.MustCompile("^[a-z0-9-]+$")}
 	// Names match with slashes in them only so that these can be refused in the original's words.
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	const named = "/agent_api_keys/name/{name:.+}"
@@ -54,7 +56,7 @@ func Routes(c Config) ([]handlers.Route, error) {
 		{Method: post, Path: "/agents/register", Handle: d.register, Command: true},
 	}
 	for i := range routes {
-		routes[i].Public, routes[i].AnyQuery = true, true // see authenticated, and form
+		routes[i].Public, routes[i].AnyQuery = true, true // see authenticated, and readQuery
 		routes[i].Handle = d.authenticated(routes[i].Handle)
 	}
 	return append(routes, handlers.Route{

@@ -22,17 +22,17 @@ type webhook struct {
 
 // createWebhook is POST /agent_api_keys/webhook-trigger: a signing secret of GitHub or Slack.
 func (d *dialect) createWebhook(x *handlers.Exchange) error {
-	f, err := readBody(x)
+	m, err := readBody(x)
 	if err != nil {
 		return err
 	}
-	agentName := f.text("agent_name")
-	source := f.choice("source", ledger.TypeGitHub, keyTypes()...)
-	name := f.limited("name", ledger.MaxName)
-	path := f.text("forward_path")
-	secret := ledger.NewSecret(f.optional("secret"))
-	base := f.optional("base_url")
-	if err := f.err(); err != nil {
+	agentName := required(m, "agent_name")
+	source := m.Choice("source", ledger.TypeGitHub, keyTypes()...)
+	name := keyName(m)
+	path := required(m, "forward_path")
+	secret := ledger.NewSecret(optional(m, "secret"))
+	base := optional(m, "base_url")
+	if err := wrong(m.Problems...); err != nil {
 		return err
 	}
 	switch {

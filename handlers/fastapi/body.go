@@ -21,24 +21,38 @@ const byteOrderMark = "\ufeff"
 // no object as a string in JSON is none. Its errors are Problems and ErrBody; FastAPI answers them before anything else,
 // a missing token included.
 func Body(contentType []string, body []byte) (Value, error) {
+	if utf8.Valid(body) && isDeclared(contentType) && !isJSON(contentType[0]) && len(body) > 0 {
+		return Text(string(body)), nil
+	}
+	return read(body, false)
+}
+
+// StrictBody is Body for FastAPI from 0.132 on, where what is not declared to be JSON is none. What Python reads and JSON
+// does not have is refused as json_invalid: NaN, the infinities and half of a surrogate pair.
+func StrictBody(contentType []string, body []byte) (Value, error) {
+	if len(body) > 0 && !(isDeclared(contentType) && isJSON(contentType[0])) {
+		return Text(string(body)), nil
+	}
+	return read(body, true)
+}
+
+func read(body []byte, strict bool) (Value, error) {
 	switch {
 	case len(body) == 0:
 		return Value{}, nil
 	case !utf8.Valid(body):
 		return Value{}, ErrBody
-	case !isJSON(contentType):
-		return Text(string(body)), nil
 	}
-	return parse(strings.TrimPrefix(string(body), byteOrderMark))
+	return parse(strings.TrimPrefix(string(body), byteOrderMark), strict)
 }
 
-// isJSON tells whether a body is taken for JSON: application/json and application/*+json, in any case and with any
-// parameters. The first header counts.
-func isJSON(contentType []string) bool {
-	if len(contentType) == 0 || contentType[0] == "" {
-		return true
-	}
-	declared, _, _ := strings.Cut(contentType[0], ";")
+// isDeclared tells whether there is a Content-Type. The first header counts.
+func isDeclared(contentType []string) bool { return len(contentType) > 0 && contentType[0] != "" }
+
+// isJSON tells whether a media type is one of JSON: application/json and application/*+json, in any case and with any
+// parameters.
+func isJSON(mediaType string) bool {
+	declared, _, _ := strings.Cut(mediaType, ";")
 	main, sub, _ := strings.Cut(strings.ToLower(strings.TrimSpace(declared)), "/")
 	return main == "application" && !strings.Contains(sub, "/") && (sub == "json" || strings.HasSuffix(sub, "+json"))
 }

@@ -1,7 +1,7 @@
 // Package fastapi reads and refuses requests as a FastAPI server with pydantic does, for the dialects of vendors that
-// run one: bodies parsed with the errors of Python's json module, all problems of a request at once, and the bodies of
-// the answers 422 and 400.
+// run one: bodies parsed with the errors of Python's json module, queries as Python reads them, all problems of a request
+// at once, and the bodies of the answers 422 and 400.
 //
-// A handler reads the body with Body before it authenticates, as FastAPI does, and looks at its fields with a Model
-// afterwards.
+// A handler reads the body with Body before it authenticates, as FastAPI does unless a middleware of the vendor's comes
+// first, and looks at its fields with a Model afterwards.
 package fastapi

@@ -36,7 +36,7 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := fastapi.NewModel(body)
+		m := fastapi.NewModel("body", body)
 		gotName, gotColour, gotTags := m.Text("name", name), m.Text("colour", colour), m.Texts("tags")
 		if got := string(fastapi.AppendProblems(nil, m.Problems)); got != `{"detail":[`+test.want+`]}` {
 			t.Errorf("%s:\ngot  %s\nwant %s", test.body, got, test.want)
@@ -125,4 +125,58 @@ func FuzzUUID(f *testing.F) {
 			t.Fatalf("%q: no reason", text)
 		}
 	})
+}
+
+func TestModelOfAQuery(t *testing.T) {
+	limit, page := fastapi.IntRule{Default: 50, Min: 1, Max: 100}, fastapi.IntRule{Default: 1, Min: 1}
+	for _, test := range []struct {
+		raw, want string
+		limit     int64
+		page      int64
+	}{
+		{"", ``, 50, 1},
+		{"limit=%20100+&page=+7", ``, 100, 7},
+		{"limit=5&limit=6&page=99999999999999999999", ``, 6, 1<<63 - 1},
+		{"limit=101&page=0",
+			`{"type":"less_than_equal","loc":["query","limit"],"msg":"Input should be less than or equal to 100","input":"101","ctx":{"le":100}},` +
+				`{"type":"greater_than_equal","loc":["query","page"],"msg":"Input should be greater than or equal to 1","input":"0","ctx":{"ge":1}}`, 101, 0},
+		{"limit=1.5", `{"type":"int_parsing","loc":["query","limit"],"msg":"Input should be a valid integer, unable to parse string as an integer","input":"1.5"}`, 0, 1},
+	} {
+		m := fastapi.NewModel("query", fastapi.Query(test.raw))
+		gotLimit, gotPage := m.Int("limit", limit), m.Int("page", page)
+		if got := string(fastapi.AppendProblems(nil, m.Problems)); got != `{"detail":[`+test.want+`]}` || gotLimit != test.limit || gotPage != test.page {
+			t.Errorf("%s: %d %d\ngot  %s\nwant %s", test.raw, gotLimit, gotPage, got, test.want)
+		}
+	}
+}
+
+func TestModelOfChoicesAndObjects(t *testing.T) {
+	const enum = `"msg":"Input should be 'a', 'b' or 'c'","input":`
+	const ctx = `,"ctx":{"expected":"'a', 'b' or 'c'"}}`
+	const dict = `{"type":"dict_type","loc":["body","data"],"msg":"Input should be a valid dictionary","input":`
+	for _, test := range []struct{ body, want string }{
+		{`{"must":"a"}`, ``},
+		{`{"must":"c","may":"b","data":{"x":[{"y":1},{"y":2}]},"note":"n"}`, ``},
+		{`{"must":"a","data":null,"note":null}`, ``},
+		{`{"must":"a","must":"b","data":1,"data":{}}`, ``},
+		{`{}`, `{"type":"missing","loc":["body","must"],"msg":"Field required","input":{}}`},
+		{`{"must":"A","may":null,"data":[],"note":1}`,
+			`{"type":"enum","loc":["body","must"],` + enum + `"A"` + ctx + `,{"type":"enum","loc":["body","may"],` + enum + `null` + ctx + `,` + dict + `[]},` +
+				`{"type":"string_type","loc":["body","note"],"msg":"Input should be a valid string","input":1}`},
+		{`{"must":"a","data":{"x":[{"y":1,"y":2}]}}`, dict + `{"x":[{"y":2}]}}`},
+	} {
+		body, err := fastapi.StrictBody([]string{"application/json"}, []byte(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := fastapi.NewModel("body", body)
+		must, may := m.Choice("must", "", "a", "b", "c"), m.Choice("may", "b", "a", "b", "c")
+		data, note := m.Object("data"), m.Text("note", fastapi.TextRule{Nullable: true, Default: "n"})
+		if got := string(fastapi.AppendProblems(nil, m.Problems)); got != `{"detail":[`+test.want+`]}` {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.body, got, test.want)
+		}
+		if test.want == "" && (must == "" || may != "b" || note != "n" || data.Kind() != fastapi.Null && data.Kind() != fastapi.Object) {
+			t.Errorf("%s: %q %q %q %v", test.body, must, may, note, data.Kind())
+		}
+	}
 }

@@ -19,9 +19,9 @@ func (f *flaw) Error() string { return f.what }
 
 // parse reads a JSON text as Python's json.loads does: NaN, Infinity and -Infinity are numbers, and of the members of
 // one name the last one stays, in the place of the first. Its errors are Problems of type json_invalid, whose place is
-// counted in characters, and ErrBody.
-func parse(text string) (Value, error) {
-	s := scanner{text: text}
+// counted in characters, and ErrBody. See StrictBody for strict.
+func parse(text string, strict bool) (Value, error) {
+	s := scanner{text: text, strict: strict}
 	v, end, err := s.value(s.space(0), 0)
 	if err == nil {
 		end = s.space(end)
@@ -49,8 +49,9 @@ func parse(text string) (Value, error) {
 
 // scanner reads parts of a text. What it reads begins at a byte offset; it returns the offset behind it.
 type scanner struct {
-	text string
-	half bool // half of a surrogate pair was escaped: Python reads it, but it is no text
+	text   string
+	strict bool
+	half   bool // half of a surrogate pair was escaped: Python reads it, but it is no text
 }
 
 // space is the offset behind white space.
@@ -84,7 +85,7 @@ func (s *scanner) value(at, depth int) (Value, int, error) {
 		{"null", Null}, {"true", Bool}, {"false", Bool},
 		{"NaN", Number}, {"Infinity", Number}, {"-Infinity", Number},
 	} {
-		if strings.HasPrefix(rest, word.text) {
+		if strings.HasPrefix(rest, word.text) && !(s.strict && word.kind == Number) {
 			return Value{kind: word.kind, text: word.text}, at + len(word.text), nil
 		}
 	}
@@ -142,6 +143,7 @@ func (s *scanner) list(at, depth int) (Value, int, error) {
 			return Value{}, 0, err
 		}
 		v.items = append(v.items, item)
+		v.repeats = v.repeats || item.repeats
 		switch at = s.space(next); {
 		case s.has(at, ']'):
 			return v, at + 1, nil
@@ -164,12 +166,7 @@ func (s *scanner) object(at, depth int) (Value, int, error) {
 		if err != nil {
 			return Value{}, 0, err
 		}
-		if place, again := places[m.Name]; again {
-			v.members[place].Value = m.Value
-		} else {
-			places[m.Name] = len(v.members)
-			v.members = append(v.members, m)
-		}
+		v.set(places, m)
 		switch at = s.space(next); {
 		case s.has(at, '}'):
 			return v, at + 1, nil

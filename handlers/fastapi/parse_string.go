@@ -56,6 +56,9 @@ func (s *scanner) escape(open, at int) (rune, int, error) {
 			return pair, end, nil
 		}
 	}
+	if s.strict {
+		return 0, 0, &flaw{`Invalid \uXXXX escape`, at}
+	}
 	s.half = true
 	return utf8.RuneError, next, nil
 }

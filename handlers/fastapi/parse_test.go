@@ -166,7 +166,7 @@ func FuzzBody(f *testing.F) {
 		if contentType != "application/json" || bytes.Contains(body, []byte(`\u`)) {
 			return
 		}
-		m := fastapi.NewModel(v)
+		m := fastapi.NewModel("body", v)
 		m.Text("name", fastapi.TextRule{Required: true, Min: 2, Max: 3})
 		m.Texts("scopes")
 		if text := fastapi.AppendProblems(nil, m.Problems); !json.Valid(text) {
@@ -183,4 +183,43 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%q became %s: %v", body, v.Append(nil), err)
 		}
 	})
+}
+
+func TestStrictBody(t *testing.T) {
+	declared := []string{"application/json"}
+	for body, at := range map[string]float64{`NaN`: 0, `[-Infinity]`: 1, `{"é":Infinity}`: 5, `{"name":"\ud800"}`: 9, `"a\ude00"`: 2} {
+		_, err := fastapi.StrictBody(declared, []byte(body))
+		if p := answered(t, err).Detail[0]; p.Type != "json_invalid" || p.Loc[1] != at {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	if _, err := fastapi.StrictBody(declared, []byte("\"\xff\"")); err != fastapi.ErrBody {
+		t.Errorf("not UTF-8: %v", err)
+	}
+	if v, err := fastapi.StrictBody(declared, []byte(`{"a":"\ud83d\ude00"}`)); err != nil || v.Kind() != fastapi.Object {
+		t.Errorf("%v (%v)", v.Kind(), err)
+	}
+	for _, undeclared := range [][]string{nil, {""}, {"text/plain"}} {
+		if v, err := fastapi.StrictBody(undeclared, []byte(`{"a":1}`)); err != nil || v.Kind() != fastapi.String {
+			t.Errorf("%q: %v (%v)", undeclared, v.Kind(), err)
+		}
+		if v, err := fastapi.StrictBody(undeclared, nil); err != nil || v.Kind() != fastapi.Null {
+			t.Errorf("%q without a body: %v (%v)", undeclared, v.Kind(), err)
+		}
+	}
+}
+
+func TestQuery(t *testing.T) {
+	for raw, want := range map[string]string{
+		"":                       `{"":""}`,
+		"a=1&b=2&a=3":            `{"a":"3","b":"2"}`,
+		"a&b=c=d":                `{"a":"","b":"c=d"}`,
+		"a+b=%41%c3%A9":          `{"a b":"Aé"}`,
+		"a=%zz%4&b=%ff;c":        `{"a":"%zz%4","b":"` + "\ufffd" + `;c"}`,
+		"at=2030-01-01T00:00:00": `{"at":"2030-01-01T00:00:00"}`,
+	} {
+		if got := string(fastapi.Query(raw).Append(nil)); got != want {
+			t.Errorf("%q: got %s, want %s", raw, got, want)
+		}
+	}
 }

@@ -18,7 +18,7 @@ type Problem struct {
 // fields. They are an error, answered with 422 and AppendProblems.
 type Problems []Problem
 
-// Place is where a problem is: "body", "path" or "header", and the names below it. Int makes the index of an item.
+// Place is where a problem is: "body", "path", "query" or "header", and the names below it. Int makes the index of an item.
 func Place(names ...string) []Value {
 	place := make([]Value, 0, len(names)+1)
 	for _, name := range names {

@@ -25,6 +25,7 @@ type Value struct {
 	text    string   // a string; how a bool or a number was written
 	items   []Value  // of a list
 	members []Member // of an object, with unique names
+	repeats bool     // it was given with a name twice in it, however deep
 }
 
 // Member is a member of an object.
@@ -65,6 +66,22 @@ func (v Value) Member(name string) (Value, bool) {
 	}
 	return Value{}, false
 }
+
+// set adds a member to an object: of one name the last value stays, in the place of the first. places has the places of
+// the names so far.
+func (v *Value) set(places map[string]int, m Member) {
+	place, again := places[m.Name]
+	if again {
+		v.members[place].Value = m.Value
+	} else {
+		places[m.Name] = len(v.members)
+		v.members = append(v.members, m)
+	}
+	v.repeats = v.repeats || again || m.Value.repeats
+}
+
+// MarshalJSON is Append for encoders.
+func (v Value) MarshalJSON() ([]byte, error) { return v.Append(nil), nil }
 
 // Append appends the value as JSON without white space. NaN and the infinities, which Python reads and JSON cannot
 // write, become null.

@@ -2,10 +2,9 @@ package honcho
 
 import (
 	"errors"
-	"net/url"
-	"strings"
 	"time"
 
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
@@ -16,12 +15,14 @@ type grant struct {
 }
 
 // readGrant reads the parameters of a create.
-func readGrant(query map[string]string) (grant, error) {
+func readGrant(query fastapi.Value) (grant, error) {
 	parameter := func(name string) *string {
-		if value, ok := query[name]; ok {
-			return &value
+		value, ok := query.Member(name)
+		if !ok {
+			return nil
 		}
-		return nil
+		text := value.Text()
+		return &text
 	}
 	g := grant{workspace: parameter("workspace_id"), peer: parameter("peer_id"), session: parameter("session_id")}
 	if text := parameter("expires_at"); text != nil {
@@ -73,33 +74,4 @@ func value(s *string) string {
 		return ""
 	}
 	return *s
-}
-
-// parseQuery reads a query as Python's parse_qsl does: nothing is refused, a parameter without "=" is empty, the last of
-// equal names counts, what is no escape stands for itself, and bytes that are not UTF-8 become U+FFFD. Go's own parser
-// drops what it cannot read: an expiry, for example.
-func parseQuery(raw string) map[string]string {
-	query := make(map[string]string)
-	for part := range strings.SplitSeq(raw, "&") {
-		name, value, _ := strings.Cut(part, "=")
-		query[unescape(name)] = unescape(value)
-	}
-	return query
-}
-
-// unescape decodes a part of a query.
-func unescape(s string) string {
-	var b strings.Builder
-	s = strings.ReplaceAll(s, "+", " ")
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := url.PathUnescape(s[i : i+3]); err == nil {
-				b.WriteString(c)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return string([]rune(b.String()))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyledger/handlers"
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
@@ -54,7 +55,7 @@ func (d *dialect) create(x *handlers.Exchange) error {
 			return err
 		}
 	}
-	g, err := readGrant(parseQuery(x.Request.URL.RawQuery))
+	g, err := readGrant(fastapi.Query(x.Request.URL.RawQuery))
 	switch {
 	case err != nil:
 		return err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"keyledger/handlers"
+	"keyledger/handlers/fastapi"
 	"keyledger/ledger"
 )
 
@@ -13,30 +14,15 @@ type created struct {
 	Key string `json:"key"`
 }
 
-// failure is the answer to what is refused: Detail is a text or a list of problems.
-type failure struct {
-	Detail any `json:"detail"`
-}
-
-// problem tells what is wrong with a parameter, as pydantic does.
-type problem struct {
-	Type  string    `json:"type"`
-	Loc   [2]string `json:"loc"`
-	Msg   string    `json:"msg"`
-	Input string    `json:"input"`
-	Ctx   struct {
-		Error string `json:"error"`
-	} `json:"ctx"`
-}
-
-// Error is the message.
-func (p *problem) Error() string { return p.Msg }
-
 // invalid is the error of a query parameter: kind is pydantic's type of it, msg what its message begins with.
 func invalid(kind, name, input, msg, reason string) error {
-	p := &problem{Type: kind, Loc: [2]string{"query", name}, Msg: msg + ", " + reason, Input: input}
-	p.Ctx.Error = reason
-	return &ledger.Error{Code: ledger.CodeInvalid, Field: name, Err: p}
+	return &ledger.Error{Code: ledger.CodeInvalid, Field: name, Err: fastapi.Problems{{
+		Type:  kind,
+		Loc:   fastapi.Place("query", name),
+		Msg:   msg + ", " + reason,
+		Input: fastapi.Text(input),
+		Ctx:   fastapi.Record(fastapi.Member{Name: "error", Value: fastapi.Text(reason)}),
+	}}}
 }
 
 // The refusals whose texts are Honcho's.
@@ -53,11 +39,8 @@ var (
 // Render answers with err as Honcho does. Whatever a caller may not do, or may not know of, is 401.
 func Render(x *handlers.Exchange, err error) {
 	e := handlers.AsError(err)
-	status, detail := handlers.StatusOf(e.Code), any(e.Detail)
-	var p *problem
+	status, detail := handlers.StatusOf(e.Code), e.Detail
 	switch {
-	case errors.As(err, &p):
-		status, detail = http.StatusUnprocessableEntity, []*problem{p}
 	case e.Code == ledger.CodeInvalid:
 		status = http.StatusUnprocessableEntity
 	case e.Code == ledger.CodeForbidden, e.Code == ledger.CodeNotFound:
@@ -72,5 +55,11 @@ func Render(x *handlers.Exchange, err error) {
 	if status == http.StatusConflict {
 		x.Header().Set("X-Should-Retry", "false")
 	}
-	_ = x.WriteJSON(status, failure{detail}) // texts can always be written
+	x.Status = status
+	var problems fastapi.Problems
+	if errors.As(err, &problems) {
+		x.Body = append(fastapi.AppendProblems(x.Body, problems), '\n')
+		return
+	}
+	x.Body = append(fastapi.AppendDetail(x.Body, detail), '\n')
 }

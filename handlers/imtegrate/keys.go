@@ -37,7 +37,7 @@ func (a *api) create(x *handlers.Exchange) error {
 	if err := x.Authenticate(token); err != nil {
 		return err
 	}
-	m := fastapi.NewModel(body)
+	m := fastapi.NewModel("body", body)
 	in := ledger.Create{
 		Name:        m.Text("name", fastapi.TextRule{Required: true, Min: 2, Max: 120}),
 		Scopes:      m.Texts("scopes"),

@@ -39,28 +39,44 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// TestReadmeWalk follows the README as a new user does: it starts the server with the README's own command and pastes
-// the other ones into a shell.
+// TestReadmeWalk follows the README as a new user does: it starts the server with the README's own commands, each time on
+// the same data, and pastes the other ones into a shell.
 func TestReadmeWalk(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	t.Setenv("KEYLEDGER_DATA", data)
+	t.Setenv("KEYLEDGER_HTTP", "127.0.0.1:0")
 	blocks := readmeBlocks(t)
-	first := slices.IndexFunc(blocks, func(b block) bool { return b.language == "sh" })
-	if first < 0 || !strings.Contains(blocks[first].text, " serve") {
-		t.Fatal("the first sh block must start the server")
+	var starts []int
+	for i, b := range blocks {
+		if b.language == "sh" && strings.HasSuffix(b.text, " serve\n") {
+			starts = append(starts, i)
+		}
 	}
-	address, said := serveReadme(t, blocks[first].text)
-	shows(t, blocks[first+1], said())
+	if len(starts) != 2 {
+		t.Fatalf("%d sh blocks start a server", len(starts))
+	}
+	t.Run("first start", func(t *testing.T) { walk(t, data, "", blocks[starts[0]:starts[1]], 5) })
+	t.Run("next start", func(t *testing.T) { walk(t, data, "ROOT=$(cat data/root.token)\n", blocks[starts[1]:], 1) })
+}
+
+// walk starts a server with the first block and pastes the other sh blocks, so many at least, into a shell in which
+// before was run.
+func walk(t *testing.T, data, before string, blocks []block, atLeast int) {
+	t.Helper()
+	address, said := serveReadme(t, data, blocks[0].text)
+	shows(t, blocks[1], said())
 
 	const mark = "--- end of block"
-	script := "set -eu\n"
+	script := "set -eu\n" + before
 	var shown []block
-	for i, b := range blocks[first+1:] {
+	for i, b := range blocks[1:] {
 		if b.language == "sh" {
 			script += b.text + "\necho; echo '" + mark + "'\n"
-			shown = append(shown, blocks[first+1+i+1])
+			shown = append(shown, blocks[1+i+1])
 		}
 	}
 	shell := exec.Command("bash", "-c", strings.ReplaceAll(script, "localhost:8080", address))
-	shell.Dir = filepath.Dir(os.Getenv("KEYLEDGER_DATA"))
+	shell.Dir = filepath.Dir(data)
 	shell.Env = append(os.Environ(), "KEYLEDGER_SERVER=http://"+address)
 	var stderr bytes.Buffer
 	shell.Stderr = &stderr
@@ -69,7 +85,7 @@ func TestReadmeWalk(t *testing.T) {
 		t.Fatalf("%v\n%s\n%s", err, out, &stderr)
 	}
 	outputs := strings.Split(string(out), mark)
-	if len(shown) < 5 || len(outputs) != len(shown)+1 {
+	if len(shown) < atLeast || len(outputs) != len(shown)+1 {
 		t.Fatalf("%d outputs of %d blocks", len(outputs)-1, len(shown))
 	}
 	for i, b := range shown {
@@ -77,13 +93,10 @@ func TestReadmeWalk(t *testing.T) {
 	}
 }
 
-// serveReadme runs the README's command at the top of the repository, but for a free port and a data folder of the
-// test. It returns the address and a function that gives what the server has said, as if it had the usual port.
-func serveReadme(t *testing.T, command string) (address string, said func() string) {
+// serveReadme runs a command of the README at the top of the repository, with the port and the data folder of the
+// environment. It returns the address and a function that gives what the server has said, as if it had the usual port.
+func serveReadme(t *testing.T, data, command string) (address string, said func() string) {
 	t.Helper()
-	data := filepath.Join(t.TempDir(), "data")
-	t.Setenv("KEYLEDGER_DATA", data)
-	t.Setenv("KEYLEDGER_HTTP", "127.0.0.1:0")
 	server := exec.Command("bash", "-c", command)
 	server.Dir = "../.."
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go run does not pass signals on: signal both

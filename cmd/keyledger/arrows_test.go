@@ -30,7 +30,7 @@ func reserved() map[string][]string {
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
-		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},
+		"github.com/nats-io":     {"ledger/jetstream", "client", "cmd/keyledger"},
 		"github.com/spf13":       {"cmd/keyledger"},
 	}
 }

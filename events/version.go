@@ -1,5 +1,7 @@
 package events
 
+import "strings"
+
 // body is the body of an event in one version of its layout.
 type body interface {
 	// decode reads the fields. It skips those it does not know.
@@ -17,6 +19,11 @@ type superseded interface {
 type layout struct {
 	t       Type
 	version int
+}
+
+// Shown tells whether t is a type of the history of keys and agents: one that this program knows, and not of claims.
+func (t Type) Shown() bool {
+	return newBody(layout{t, 1}) != nil && !strings.HasPrefix(string(t), claimPrefix)
 }
 
 // newBody gives an empty body for a layout, nil when this program does not know it. It has one line for every layout

@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -39,6 +40,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	feed      *Feed
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -50,12 +52,16 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		feed:      c.Feed,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,
 	}
 	if s.staleness == 0 {
 		s.staleness = 5 * time.Second
+	}
+	if s.feed == nil {
+		s.feed = new(Feed)
 	}
 	if s.clock == nil {
 		s.clock = time.Now

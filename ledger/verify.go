@@ -46,6 +46,8 @@ type Verification struct {
 	Decision Decision
 	Found    bool
 	Key      Key
+
+	previous bool // it is the key's previous secret
 }
 
 // Authenticate gives the principal of a token, and records its use as coming from origin. A token that is not that of
@@ -71,7 +73,15 @@ func (v *Verification) principal(err error) (Principal, error) {
 		return Principal{}, &Error{Code: CodeUnauthenticated, Detail: "the token is not valid"}
 	}
 	k := &v.Key
-	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt}, nil
+	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt, digest: v.digest()}, nil
+}
+
+// digest is that of the secret by which the key was found.
+func (v *Verification) digest() Digest {
+	if v.previous {
+		return v.Key.PreviousDigest
+	}
+	return v.Key.Digest
 }
 
 // Verify decides about a token, for a principal with the scope ledger:keys:verify, and records its use when it is valid.
@@ -105,19 +115,26 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 
 // decideDigest is decide for the token of a digest. It records no use.
 func (s *Service) decideDigest(ctx context.Context, p *Principal, r *VerifyRequest, d Digest, now time.Time) (v Verification, err error) {
-	if now.Sub(s.state.Heard()) > s.staleness {
-		return v, &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	if err := s.fresh(now); err != nil {
+		return v, err
 	}
-	var previous bool
-	v.Key, previous, v.Found, err = s.lookup(ctx, d)
+	v.Key, v.previous, v.Found, err = s.lookup(ctx, d)
 	if err != nil {
 		return Verification{}, err
 	}
 	if !v.Found || !p.covers(&v.Key.Owner) {
 		return Verification{Decision: NotFound}, nil
 	}
-	v.Decision = r.judge(&v.Key, previous, now)
+	v.Decision = r.judge(&v.Key, v.previous, now)
 	return v, nil
+}
+
+// fresh is nil unless this node was cut off from the log for longer than MaxStaleness.
+func (s *Service) fresh(now time.Time) error {
+	if now.Sub(s.state.Heard()) > s.staleness {
+		return &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	}
+	return nil
 }
 
 // lookup finds the key of a digest. What is not there while this node is behind may just have come to another one, so

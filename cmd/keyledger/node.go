@@ -40,6 +40,7 @@ type node struct {
 	nats        *nats.Conn
 	events      *jetstream.Log
 	views       *projections.Views
+	feed        ledger.Feed
 	usage       *ledger.Usage
 	service     *ledger.Service
 	rootToken   string // minted at this start, to be shown

@@ -200,6 +200,7 @@ func (n *node) openViews() error {
 		Dir:       n.folder.file(viewsFolder),
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
+		Applied:   n.feed.Publish,
 		Logger:    n.log,
 		Progress:  n.progress.show,
 	})
@@ -223,6 +224,7 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		Feed:         &n.feed,
 	})
 	lines := handlers.NewLogWriter(n.progress, accessDelay)
 	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
@@ -243,6 +245,7 @@ func (n *node) newAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.http.RegisterOnShutdown(api.EndStreams)
 	n.gate.pass(api)
 	return nil
 }

@@ -34,9 +34,10 @@ type natsReader struct {
 	at     *place
 	lease  lease
 
+	scope func(Owner)               // whose events are read, before any is; may be nil
 	event func(*events.Event) error // an event
 	wants func(events.Type) bool    // nil: all; of others the body is not read
-	heard func()                    // nothing is missing up to now
+	heard func(time.Time)           // nothing is missing up to this time
 	level func() error              // there is no more for now
 }
 
@@ -51,6 +52,9 @@ func (r *natsReader) session(ctx context.Context) error {
 	owner, err := r.self.narrow(r.owner)
 	if err != nil {
 		return final(err)
+	}
+	if r.scope != nil {
+		r.scope(owner)
 	}
 	nc, err := r.connect()
 	if err != nil {
@@ -117,7 +121,9 @@ type natsSession struct {
 	consumer jetstream.Consumer
 	made     time.Time // of the consumer: nobody else's of the same name has it
 	count    uint64    // messages of the consumer that came
-	again    bool      // the first event is one that was read before
+	goal     uint64    // messages after which nothing is missing up to goalAt
+	goalAt   time.Time
+	again    bool // the first event is one that was read before
 }
 
 // open makes the consumer.
@@ -126,18 +132,19 @@ func (s *natsSession) open(ctx context.Context, filter string) error {
 		FilterSubject: filter,
 		DeliverPolicy: jetstream.DeliverNewPolicy,
 		AckPolicy:     jetstream.AckNonePolicy, // what is missing is seen by its number
-		MemoryStorage: true, Replicas: 1, // it is made anew when it is lost
+		MemoryStorage: true, Replicas: 1,       // it is made anew when it is lost
 		InactiveThreshold: pullExpires,
 	}
 	if from := s.at.from(); from > 0 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
 	}
+	s.goalAt = time.Now()
 	var err error
 	if s.consumer, err = s.lease.take(ctx, s.js, s.self.key, config); err != nil {
 		return err
 	}
 	info := s.consumer.CachedInfo()
-	s.made = info.Created
+	s.made, s.goal = info.Created, info.NumPending
 	if s.at.next == 0 {
 		s.at.next = info.Delivered.Stream + 1
 	}
@@ -147,6 +154,7 @@ func (s *natsSession) open(ctx context.Context, filter string) error {
 	case s.again:
 		return final(ErrLedger)
 	}
+	s.heard(s.goalAt)
 	return s.level()
 }
 
@@ -182,6 +190,7 @@ func (s *natsSession) pull(ctx context.Context) error {
 	if err := s.nc.PublishRequest(subject, inbox, request); err != nil {
 		return err
 	}
+	asked := time.Now()
 	for ours, left := false, pullBatch; left > 0; {
 		m, err := answers.NextMsg(natsTimeout)
 		if err != nil {
@@ -202,7 +211,7 @@ func (s *natsSession) pull(ctx context.Context) error {
 			return fmt.Errorf("client: NATS ends the pull: %s %s", status, m.Header.Get("Description"))
 		default:
 			left--
-			err = s.message(m)
+			err = s.message(m, asked)
 		}
 		if err != nil {
 			return err
@@ -216,12 +225,12 @@ func (s *natsSession) beat(m *nats.Msg) error {
 	if count := m.Header.Get("Nats-Last-Consumer"); count != fmt.Sprint(s.count) {
 		return fmt.Errorf("client: a message was lost: %d of %s came", s.count, count)
 	}
-	s.heard()
+	s.heard(time.Now())
 	return nil
 }
 
-// message takes an event.
-func (s *natsSession) message(m *nats.Msg) error {
+// message takes an event, which a pull at the time asked has brought.
+func (s *natsSession) message(m *nats.Msg, asked time.Time) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
@@ -246,9 +255,13 @@ func (s *natsSession) message(m *nats.Msg) error {
 			return err
 		}
 	}
-	if meta.NumPending > 0 {
-		return nil
+	if meta.NumPending == 0 {
+		s.heard(time.Now())
+		return s.level()
 	}
-	s.heard()
-	return s.level()
+	if s.count >= s.goal { // there is always more: what there was when this was asked for is the next goal
+		s.heard(s.goalAt)
+		s.goal, s.goalAt = s.count+meta.NumPending, asked
+	}
+	return nil
 }

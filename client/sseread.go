@@ -114,7 +114,9 @@ func (r *sseReader) read(body io.Reader, alive func()) error {
 			data = append(data, value...)
 		}
 	}
-	if err := lines.Err(); err != nil {
+	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
+		return final(fmt.Errorf("client: a line of the stream is longer than %d bytes", sseLine))
+	} else if err != nil {
 		return err
 	}
 	if id != "" || data != nil {
@@ -126,7 +128,12 @@ func (r *sseReader) read(body io.Reader, alive func()) error {
 // block takes an event, or the news up to which sequence there is none.
 func (r *sseReader) block(id string, data []byte) error {
 	if data == nil {
-		if seen, err := strconv.ParseUint(id, 10, 64); err == nil {
+		seen, err := strconv.ParseUint(id, 10, 64)
+		switch {
+		case err != nil: // a block of nothing
+		case r.again && seen >= r.at.last:
+			return final(ErrLedger)
+		default:
 			r.at.next = max(r.at.next, seen+1)
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"keyledger/events"
 )
@@ -62,7 +63,7 @@ func (c *Client) subscribeNATS(ctx context.Context, filter *EventFilter, at *pla
 		client: c, at: at,
 		owner: Owner{WorkspaceID: filter.WorkspaceID, OrgID: filter.OrgID, AgentID: filter.AgentID},
 		wants: filter.wants,
-		heard: func() {},
+		heard: func(time.Time) {},
 		event: func(e *events.Event) error {
 			shown, err := newEvent(e)
 			if err != nil {

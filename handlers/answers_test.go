@@ -107,7 +107,7 @@ func TestAnswers(t *testing.T) {
 	c := theContract(t)
 	groups := map[string][]scenario{
 		"create": createScenarios(), "bodies": bodyScenarios(), "read": readScenarios(), "change": changeScenarios(),
-		"revoke": revokeScenarios(), "verify": verifyScenarios(), "authorize": authorizeScenarios(),
+		"revoke": revokeScenarios(), "verify": verifyScenarios(), "usage": usageScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
@@ -444,6 +444,33 @@ func verifyScenarios() []scenario {
 	}
 }
 
+func usageScenarios() []scenario {
+	report := func(name, body string, status int, want ...string) scenario {
+		return scenario{name: name, method: "POST", path: "/v1/usage", body: body, status: status, want: want}
+	}
+	const use = `{"key_id":"{active.id}","count":2,"last_used_at":"2020-01-01T00:00:00Z","ip":"192.0.2.1","user_agent":"x"}`
+	foreign := report("of a foreign key", `{"uses":[`+strings.ReplaceAll(use, "active", "other")+`,`+use+`]}`, 200, "accepted=1", "ignored=1")
+	foreign.header = bearer("bound")
+	form := report("a form", "uses=x", 415)
+	form.header = with("Content-Type", "application/x-www-form-urlencoded")
+	return []scenario{
+		report("of a key", `{"uses":[`+use+`]}`, 200, "accepted=1", "ignored=0"),
+		report("of none", `{"uses":[]}`, 200, "accepted=0", "ignored=0"),
+		report("of what is no key", `{"uses":[{"key_id":"x","count":1,"last_used_at":"2020-01-01T00:00:00Z"}]}`, 200, "ignored=1"),
+		foreign,
+		report("no count", `{"uses":[{"key_id":"{active.id}","last_used_at":"2020-01-01T00:00:00Z"}]}`, 400, "field=uses.0.count"),
+		report("a count below 1", `{"uses":[`+use+`,`+strings.Replace(use, ":2,", ":-1,", 1)+`]}`, 400, "field=uses.1.count"),
+		report("a count without measure", `{"uses":[`+strings.Replace(use, ":2,", ":9000000000000000000,", 1)+`]}`, 400, "field=uses.0.count"),
+		report("no time", `{"uses":[{"key_id":"{active.id}","count":1}]}`, 400, "field=uses.0.last_used_at"),
+		report("a time before 1970", `{"uses":[`+strings.Replace(use, "2020", "1960", 1)+`]}`, 400, "field=uses.0.last_used_at"),
+		report("more than 500", `{"uses":[`+strings.Repeat(`{"key_id":"x","count":1,"last_used_at":"2020-01-01T00:00:00Z"},`, 500)+use+`]}`, 400, "field=uses"),
+		report("no array", `{"uses":{}}`, 400, "field=uses", "detail=the member must be an array of objects"),
+		report("an unknown member", `{"uses":[{"key":"x"}]}`, 400, "field=uses.0.key"),
+		report("over 64 KiB", `{"uses":[],"x":"`+strings.Repeat("x", 64<<10)+`"}`, 413),
+		form,
+	}
+}
+
 func authorizeScenarios() []scenario {
 	ask := func(name, key, query string, status int, want ...string) scenario {
 		return scenario{name: name, path: "/v1/authorize" + query, header: bearer(key), status: status, want: want}
@@ -614,7 +641,7 @@ func everyRouteScenarios(routes []handlers.Route) []scenario {
 			poor.body = `{"token":"kl_neverseenbutlongenough"}`
 		case r.Path == "/v1/keys" || r.Path == "/v1/agents":
 			poor.body = `{"name":"a","workspace_id":"acme"}`
-		case r.Method == http.MethodPatch:
+		case r.Method == http.MethodPatch || r.Path == "/v1/usage":
 			poor.body = `{}`
 		}
 		list = append(list, behind, poor)

@@ -32,6 +32,7 @@ func FuzzRequests(f *testing.F) {
 		{"GET", "/v1/events?type=key.created&from=2&until=now", "Accept: text/event-stream", ""},
 		{"GET", "/v1/keys/{id}/events", "Accept: application/x-ndjson;q=0.5\r\nLast-Event-ID: 1", ""},
 		{"GET", "/v1/keys/{id}/usage", "", ""},
+		{"POST", "/v1/usage", "", `{"uses":[{"key_id":"{id}","count":1,"last_used_at":"2030-01-01T00:00:00Z"}]}`},
 		{"DELETE", "/v1/keys", "", ""},
 		{"GET", "/metrics?x=%zz", "", ""},
 	} {

@@ -33,6 +33,7 @@ func rights() map[string]right {
 		"POST /v1/keys/{id}/disable":   {ledger.ScopeUpdate, "", "404"},
 		"POST /v1/keys/{id}/enable":    {ledger.ScopeUpdate, "", "404"},
 		"POST /v1/keys/verify":         {ledger.ScopeVerify, `{"token":"{active.token}"}`, "hidden"},
+		"POST /v1/usage":               {ledger.ScopeVerify, `{"uses":[]}`, "hidden"},
 		"GET /v1/keys/{id}/usage":      {ledger.ScopeRead, "", "404"},
 		"GET /v1/keys/{id}/events":     {ledger.ScopeEvents, "", "404"},
 		"GET /v1/events":               {ledger.ScopeEvents, "", "hidden"},

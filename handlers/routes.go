@@ -160,6 +160,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
 		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
+		{Method: post, Path: "/v1/usage", Handle: a.reportUsage},
 		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page, Remote: true},
 		{Method: get, Path: "/v1/events", Handle: a.events, Query: history, Remote: true},
 		{Method: post, Path: "/v1/agents", Handle: a.registerAgent, Command: true},

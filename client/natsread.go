@@ -64,7 +64,6 @@ func (r *natsReader) session(ctx context.Context) error {
 		return fmt.Errorf("client: connect to NATS: %w", err)
 	}
 	defer nc.Close()
-	defer context.AfterFunc(ctx, nc.Close)()
 	s := &natsSession{natsReader: r, nc: nc, again: r.at.last > 0}
 	if s.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(natsTimeout)); err != nil {
 		return err
@@ -184,7 +183,9 @@ func (s *natsSession) pull(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer answers.Unsubscribe() //nolint:errcheck // it fails only when the connection is closed
+	leave := func() { _ = answers.Unsubscribe() } // it fails only when that is done already
+	defer leave()
+	defer context.AfterFunc(ctx, leave)() // ends the wait for the next message
 	request := fmt.Appendf(nil, `{"batch":%d,"expires":%d,"idle_heartbeat":%d}`, pullBatch, pullExpires, heartbeat)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + ledgerStream + "." + s.consumer.CachedInfo().Name
 	if err := s.nc.PublishRequest(subject, inbox, request); err != nil {

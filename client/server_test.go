@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -24,6 +25,9 @@ const rootToken = "kl-test-root-token-0123456789abcdef"
 // TestMain runs the tests against a real server: the program itself, in a process of its own. Its addresses and
 // root token are in KEYLEDGER_SERVER, KEYLEDGER_NATS and KEYLEDGER_TOKEN.
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "20"); err != nil { // unless the command line says otherwise: they take a server
+		panic(err)
+	}
 	code, err := withServer(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

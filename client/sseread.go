@@ -27,7 +27,7 @@ func (c *Client) subscribeSSE(ctx context.Context, filter *EventFilter, at *plac
 	h := *c.http
 	h.Timeout = 0 // a stream has no end
 	r := &sseReader{client: c, http: &h, filter: filter, at: at, give: give}
-	return resume(ctx, at, r.session, func(error) {})
+	return resume(ctx, at, r.session, filter.lost)
 }
 
 // sseReader reads the events of an owner, one connection after another.

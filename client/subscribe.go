@@ -24,6 +24,16 @@ type EventFilter struct {
 	AgentID     string
 	Types       []string // "key.revoked", or "keyledger.key.revoked"
 	UntilNow    bool     // end where the ledger ends now
+
+	// Lost, unless it is nil, is told why a connection was lost that is then made again.
+	Lost func(error)
+}
+
+// lost tells of a lost connection.
+func (f *EventFilter) lost(err error) {
+	if f.Lost != nil {
+		f.Lost(err)
+	}
 }
 
 // Subscribe iterates over the events that filter selects, from ledger sequence from on (0: from the first; Now: from
@@ -78,7 +88,7 @@ func (c *Client) subscribeNATS(ctx context.Context, filter *EventFilter, at *pla
 			return nil
 		},
 	}
-	return resume(ctx, at, r.session, func(error) {})
+	return resume(ctx, at, r.session, filter.lost)
 }
 
 // typePrefix begins the types of events in the exchange form.

@@ -33,10 +33,18 @@ const (
 type Verified struct {
 	Code        Decision
 	KeyID       uuid.UUID
-	Owner       Owner
 	Scopes      string // space-delimited
 	Environment string // "live" or "test"
+	owner       *Owner
 	expires     int64
+}
+
+// Owner is whom the key belongs to.
+func (v *Verified) Owner() Owner {
+	if v.owner == nil {
+		return Owner{}
+	}
+	return *v.owner
 }
 
 // Valid tells that the token is good for what was wanted.
@@ -57,7 +65,7 @@ func (v *Verified) HasScope(scope string) bool { return hasScope(v.Scopes, scope
 // its present one. The order is the server's.
 func (t *replica) judge(r *record, previous bool, end int64, want *Want) Verified {
 	v := Verified{
-		KeyID: r.id, Owner: *t.owners.at(r.owner), Scopes: *t.scopes.at(r.scopes),
+		KeyID: r.id, owner: t.owners.at(r.owner), Scopes: *t.scopes.at(r.scopes),
 		Environment: environmentLive, expires: r.expires,
 	}
 	if r.flags&flagTest != 0 {
@@ -84,7 +92,7 @@ func (t *replica) judge(r *record, previous bool, end int64, want *Want) Verifie
 
 // judge decides about a key that may be used now.
 func (w *Want) judge(v *Verified, confined bool) Decision {
-	o := &v.Owner
+	o := v.owner
 	switch {
 	case w.WorkspaceID != "" && w.WorkspaceID != o.WorkspaceID,
 		w.OrgID != "" && w.OrgID != o.OrgID,

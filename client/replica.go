@@ -43,9 +43,9 @@ const perChunk = 4096 // records
 
 // chunk is a piece of memory for records, with a bit for each that was used since the last report.
 type chunk struct {
-	used    atomic.Bool // some bit is set
-	bits    [perChunk / 64]atomic.Uint64
 	records [perChunk]record
+	bits    [perChunk / 64]atomic.Uint64
+	used    atomic.Bool // some bit is set
 }
 
 // replica holds the keys of a Verifier compactly, 80 bytes and 11 to 16 for each of two indexes. It has one writer.

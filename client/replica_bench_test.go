@@ -32,19 +32,14 @@ func BenchmarkVerify(b *testing.B) {
 func BenchmarkPlainMap(b *testing.B) {
 	const keys = 200_000
 	tokens := benchTokens(keys)
-	type entry struct {
-		id                   [16]byte
-		expires, notBefore   int64
-		flags, owner, scopes uint32
-	}
-	entries := make(map[[32]byte]entry, keys)
+	entries := make(map[[32]byte][48]byte, keys) // the rest of a record
 	for i := range tokens {
-		entries[sha256.Sum256([]byte(tokens[i]))] = entry{flags: 1}
+		entries[sha256.Sum256([]byte(tokens[i]))] = [48]byte{1}
 	}
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		if e := entries[sha256.Sum256(lend(tokens[i%keys]))]; e.flags != 1 {
+		if e := entries[sha256.Sum256(lend(tokens[i%keys]))]; e[0] != 1 {
 			b.Fatal("not found")
 		}
 		i++

@@ -56,13 +56,13 @@ func (f *finalError) Unwrap() error { return f.err }
 
 func final(err error) error { return &finalError{err} }
 
-// settled is err as a final one if it is a refusal that is not for the moment.
+// settled is the error of a request as a final one if it is not for the moment.
 func settled(err error) error {
 	var refused *Error
-	if !errors.As(err, &refused) || passing(err) {
+	if passing(err) || !errors.As(err, &refused) && !errors.Is(err, ErrNoAnswer) {
 		return err
 	}
-	if refused.Status == http.StatusConflict {
+	if refused != nil && refused.Status == http.StatusConflict {
 		return final(fmt.Errorf("%w: %w", ErrLedger, err))
 	}
 	return final(err)

@@ -53,7 +53,7 @@ func (r *sseReader) session(ctx context.Context) error {
 	req.Header.Set("Accept", "text/event-stream")
 	resp, err := r.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoAnswer, err)
+		return settled(fmt.Errorf("%w: %w", ErrNoAnswer, err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -128,15 +128,7 @@ func (r *sseReader) read(body io.Reader, alive func()) error {
 // block takes an event, or the news up to which sequence there is none.
 func (r *sseReader) block(id string, data []byte) error {
 	if data == nil {
-		seen, err := strconv.ParseUint(id, 10, 64)
-		switch {
-		case err != nil: // a block of nothing
-		case r.again && seen >= r.at.last:
-			return final(ErrLedger)
-		default:
-			r.at.next = max(r.at.next, seen+1)
-		}
-		return nil
+		return r.passed(id)
 	}
 	var e Event
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -151,4 +143,20 @@ func (r *sseReader) block(id string, data []byte) error {
 		return err
 	}
 	return r.give(e)
+}
+
+// passed takes the news that up to a sequence there is nothing more that is wanted.
+func (r *sseReader) passed(id string) error {
+	if id == "" {
+		return nil // a heartbeat without a place
+	}
+	seen, err := strconv.ParseUint(id, 10, 64)
+	if err != nil || seen == Now {
+		return final(fmt.Errorf("client: the server gives the place %q", id))
+	}
+	if r.again && seen >= r.at.last {
+		return final(ErrLedger)
+	}
+	r.at.next = max(r.at.next, seen+1)
+	return nil
 }

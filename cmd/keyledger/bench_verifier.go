@@ -45,14 +45,9 @@ func measureVerifier(ctx context.Context, b *bench) (f figure, err error) {
 		return figure{}, err
 	}
 	defer func() { err = errors.Join(err, v.Close()) }()
-	type entry struct {
-		id                   [16]byte
-		expires, notBefore   int64
-		flags, owner, scopes uint32
-	}
-	plain := make(map[[sha256.Size]byte]entry, len(b.keys))
+	plain := make(map[[sha256.Size]byte][48]byte, len(b.keys)) // to the rest of what a Verifier keeps of a key
 	for _, k := range b.keys {
-		plain[sha256.Sum256([]byte(k.token))] = entry{owner: 1}
+		plain[sha256.Sum256([]byte(k.token))] = [48]byte{1}
 	}
 	tokens := make([]string, len(b.keys))
 	for i, n := range rand.New(rand.NewPCG(5, 0)).Perm(len(tokens)) {
@@ -68,7 +63,7 @@ func measureVerifier(ctx context.Context, b *bench) (f figure, err error) {
 		func() (sample, error) {
 			return rateOf(b.options.period, tokens, false, func(token string) bool {
 				e, ok := plain[sha256.Sum256(unsafe.Slice(unsafe.StringData(token), len(token)))] // copies nothing
-				return ok && e.owner == 1
+				return ok && e[0] == 1
 			})
 		},
 	)

@@ -259,3 +259,38 @@ func TestRequireKey(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifierResumes: connections that are cut again and again cost a verifier nothing of what happens.
+func TestVerifierResumes(t *testing.T) {
+	root := open(t, "")
+	c, l := overNATS(t, subscriber(t, "resumes").Token)
+	v := verifier(t, c, client.VerifierOptions{MaxStaleness: patience})
+	l.cutAfter(6000)
+	var keys []client.Issued
+	var last uint64
+	for i := range 60 {
+		key, err := root.CreateKey(t.Context(), client.CreateKey{WorkspaceID: "resumes"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if keys = append(keys, key); i%2 == 0 {
+			if key.Key, err = root.RevokeKey(t.Context(), key.ID, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if last = key.Sequence; i%7 == 0 {
+			l.cut()
+		}
+	}
+	l.cutAfter(0)
+	reaches(t, v, last)
+	for i, key := range keys {
+		want := map[bool]client.Decision{true: client.KeyRevoked, false: client.Valid}[i%2 == 0]
+		if d, err := v.Verify(key.Token.Reveal()); err != nil || d.Code != want {
+			t.Errorf("key %d: %v %v, want %v", i, d.Code, err, want)
+		}
+	}
+	if v.Keys() != len(keys)+1 || l.broken() == 0 {
+		t.Errorf("it has %d keys, and %d connections were cut", v.Keys(), l.broken())
+	}
+}

@@ -39,6 +39,7 @@
 //	id       bin of 16 bytes: a UUID
 //	digest   bin of 32 bytes: SHA-256 of a token
 //	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
+//	seconds  unsigned integer: a duration
 //	flag     bool; absent is false
 //	json     str: one JSON object (RFC 8259) on one line; empty for none
 //	map      a map of such fields
@@ -90,6 +91,32 @@
 //
 //	key *     id
 //	p         map     reason
+//
+// key.expiring, version 1: a key expires soon. It comes once for each horizon before its expiry that nodes are told to
+// announce, the longest first, whether the key is disabled or not, but not for a horizon longer than the time from the
+// setting of the expiry to the expiry. An expiry that is changed is announced anew.
+//
+//	exp *      time     the expiry that is announced
+//	horizon *  seconds  how long before it
+//	key *      id
+//	p          map
+//
+// key.expired, version 1: the expiry of a key has come. It comes once for an expiry. A key is expired from its expiry on,
+// whether and whenever that is announced.
+//
+//	exp *     time
+//	key *     id
+//	p         map
+//
+// key.first_used, version 1: a key has been used for the first time, or for the first time that is known. It comes once
+// for a key.
+//
+//	at *      time    of the use; of a later one when many keys were first used at a time
+//	key *     id
+//	p         map
+//
+// Those three are notices: a node appends them as "system", they come a little after what they tell of, none comes after
+// a revocation, and they change nothing else of a key.
 //
 // agent.registered, version 1: an agent has a name.
 //
@@ -170,7 +197,7 @@
 //
 // The data of a key event has key_id and, as far as the type has them, name, hint, workspace_id, org_id, agent_id,
 // agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
-// previous_expires_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
+// previous_expires_at, horizon_seconds (a number), used_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
 // workspace_id and org_id; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
 // absent is null, an empty array or an empty object; a member that a change does not touch is left out. Digests stay
 // inside: there is none in the exchange form, and so the hash of a claim of kind token, which is one, is not there either.

@@ -19,6 +19,9 @@ const (
 	KeyDisabled     Type = "key.disabled"
 	KeyEnabled      Type = "key.enabled"
 	KeyRevoked      Type = "key.revoked"
+	KeyExpiring     Type = "key.expiring"
+	KeyExpired      Type = "key.expired"
+	KeyFirstUsed    Type = "key.first_used"
 	AgentRegistered Type = "agent.registered"
 	ClaimTaken      Type = "claim.taken"
 	ClaimReleased   Type = "claim.released"
@@ -52,7 +55,7 @@ type Message struct {
 }
 
 // Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
-// *Revoked, *Agent, *Claim and *Release.
+// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Claim and *Release.
 type Payload interface {
 	body
 

@@ -42,6 +42,12 @@ func newBody(l layout) body {
 		return new(Enabled)
 	case layout{KeyRevoked, 1}:
 		return new(Revoked)
+	case layout{KeyExpiring, 1}:
+		return new(Expiring)
+	case layout{KeyExpired, 1}:
+		return new(Expired)
+	case layout{KeyFirstUsed, 1}:
+		return new(FirstUsed)
 	case layout{AgentRegistered, 1}:
 		return new(Agent)
 	case layout{ClaimTaken, 1}:

@@ -358,9 +358,12 @@ func changeScenarios() []scenario {
 		unknown.body = `{"x":1}`
 		form := on("a form with something in it", subject, 415, 0, with("Content-Type", "application/x-www-form-urlencoded"))
 		form.body = "reason=x"
+		formOnce := on("a form with an idempotency key", subject, 415, 0,
+			with("Content-Type", "application/x-www-form-urlencoded", "Idempotency-Key", "form"))
+		formOnce.body = "reason=x"
 		reused := on("an idempotency key of another request", subject, 422, 0, with("Idempotency-Key", "k"), "code=idempotency_mismatch")
 		reused.before = func(w *world) { w.do("POST", "/v1/agents", `{"name":"a"}`, with("Idempotency-Key", "k")) }
-		list = append(list, tooLarge, unknown, form, reused)
+		list = append(list, tooLarge, unknown, form, formOnce, reused)
 	}
 	return append(list,
 		scenario{name: "an empty patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{}`, status: 200},

@@ -206,17 +206,17 @@ func (s *Server) command(x *Exchange) error {
 	if len(keys) == 0 || x.route.Public {
 		return handle()
 	}
-	body, err := x.Input()
+	body, err := x.RawInput() // whether it may be of its media type is for the handler to say
 	if err != nil {
 		return err
 	}
-	return s.once.run(x, keys, body, handle)
+	return s.once.run(x, keys, []string{string(body)}, handle)
 }
 
 // Once runs a change that a public Command makes, after its principal is known: once per principal and Idempotency-Key,
 // and a repeat gets the first answer, as on every other Command. Without a principal, or without that header, it just
-// runs it.
-func (x *Exchange) Once(change func() error) error {
+// runs it. asked is what the change depends on beside the method, the target, If-Match and the body.
+func (x *Exchange) Once(change func() error, asked ...string) error {
 	keys := x.Request.Header["Idempotency-Key"]
 	if len(keys) == 0 || x.actor() == "" {
 		return change()
@@ -225,7 +225,7 @@ func (x *Exchange) Once(change func() error) error {
 	if err != nil {
 		return err
 	}
-	return x.server.once.run(x, keys, body, change)
+	return x.server.once.run(x, keys, append(asked, string(body)), change)
 }
 
 // refuse makes the answer of x.err, dropping what the handler has begun.

@@ -116,7 +116,9 @@ func (p *Principal) grantExpiry(expiry time.Time) error {
 	if p.ExpiresAt.IsZero() || !expiry.IsZero() && !expiry.After(p.ExpiresAt) {
 		return nil
 	}
-	return forbidden("your key expires at %s: state an expires_at no later than that", p.ExpiresAt.Format(time.RFC3339))
+	e := forbidden("your key expires at %s: what it gives must expire no later than that", p.ExpiresAt.Format(time.RFC3339))
+	e.Field = "expires_at"
+	return e
 }
 
 // grantCreate applies the rules of granting to a new key.

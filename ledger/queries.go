@@ -89,7 +89,7 @@ func (s *Service) eventOwner(p *Principal, owner Owner) (Owner, error) {
 	if owner.Peer != "" || owner.Session != "" {
 		return Owner{}, forbidden("your key is bound to a peer or a session: read the events of its keys")
 	}
-	return owner, checkOwner(&owner)
+	return owner, CheckOwner(&owner)
 }
 
 // scan reads up to limit events of an owner from the log.

@@ -15,7 +15,7 @@ type Call struct {
 	Principal Principal
 	RequestID string // at most 128 visible ASCII characters
 	Origin    events.Origin
-	// IfSequence, when not 0, is the sequence the caller saw (If-Match): another is CodePrecondition.
+	// IfSequence, when not 0, is the Key.Revision the caller saw (If-Match): another is CodePrecondition.
 	IfSequence uint64
 	// Entropy, when not nil, is where ids and secrets come from: the same bytes make the same command, so that its
 	// repetition after a lost answer is recognised and gives the first result. nil: crypto/rand.
@@ -33,6 +33,7 @@ type Config struct {
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
+	FirstUses    bool             // first uses are noted, for an Announcer
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -41,6 +42,7 @@ type Service struct {
 	state     State
 	usage     *Usage
 	feed      *Feed
+	firsts    *firstUses
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -65,6 +67,9 @@ func New(c Config) *Service {
 	}
 	if s.clock == nil {
 		s.clock = time.Now
+	}
+	if c.FirstUses {
+		s.firsts = &firstUses{waiting: make(map[uuid.UUID]time.Time)}
 	}
 	return s
 }

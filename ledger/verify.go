@@ -107,10 +107,16 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 	}
 	now := s.clock()
 	v, err = s.decideDigest(ctx, p, r, digest(r.Token), now)
-	if err == nil && v.Decision == Valid && s.usage != nil {
+	if err != nil || v.Decision != Valid {
+		return v, err
+	}
+	if s.usage != nil {
 		s.usage.Touch(v.Key.ID, now, r.Origin)
 	}
-	return v, err
+	if !v.Key.FirstUsed {
+		s.firsts.note(v.Key.ID, now)
+	}
+	return v, nil
 }
 
 // decideDigest is decide for the token of a digest. It records no use.

@@ -17,18 +17,26 @@ func arrows() map[string][]string {
 		"ledger/jetstream":      {"events", "ledger"},
 		"projections":           {"events", "ledger"},
 		"handlers":              {"events", "ledger", "projections"},
+		"handlers/honcho":       {"events", "ledger", "projections", "handlers"},
 		"client":                {"events"},
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
-		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+		"handlers/agentex":      {"events", "ledger", "projections", "handlers"},
+		"handlers/fastapi":      {},
+		"handlers/imtegrate":    {"events", "ledger", "projections", "handlers", "handlers/fastapi"},
+		"handlers/openlayer":    {"events", "ledger", "projections", "handlers"},
+		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
+			"client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
+		"github.com/golang-jwt":  {"handlers/honcho"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
 		"github.com/nats-io":     {"ledger/jetstream", "client", "cmd/keyledger"},
 		"github.com/spf13":       {"cmd/keyledger"},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -44,6 +45,16 @@ type config struct {
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
 
+	dialects                       string
+	dialectList                    []string // parsed from dialects
+	imtegrateOrg                   string
+	agentexOpen                    bool
+	honchoSecret, honchoSecretFile string
+
+	expiryNotices string
+	horizons      []time.Duration // parsed from expiryNotices
+	firstUsedRate int
+
 	maxStaleness    time.Duration
 	verifyIndex     string
 	shutdownTimeout time.Duration
@@ -75,10 +86,17 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
+	f.StringVar(&c.expiryNotices, "expiry-notices", "7d,1d", "how long before the expiry of a key a key.expiring event says so, with commas; none for no such events")
+	f.IntVar(&c.firstUsedRate, "first-used-rate", 200, "most key.first_used events that this node stores in a second, the others later; 0 for no such events")
+	f.StringVar(&c.honchoSecret, "honcho-jwt-secret", "", "secret that signs Honcho's keys, its AUTH_JWT_SECRET; empty makes none, as a Honcho with authentication off")
+	f.StringVar(&c.honchoSecretFile, "honcho-jwt-secret-file", "", "file that holds Honcho's secret")
 	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
+	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
+	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -91,6 +109,9 @@ func (c *config) check() error {
 		return err
 	}
 	if c.secret, err = secretOf("secret", c.secret, c.secretFile); err != nil {
+		return err
+	}
+	if c.honchoSecret, err = secretOf("honcho-jwt-secret", c.honchoSecret, c.honchoSecretFile); err != nil {
 		return err
 	}
 	if c.calloutSeed, err = secretOf("nats-auth-callout-seed", c.calloutSeed, c.calloutSeedFile); err != nil {
@@ -170,13 +191,44 @@ func (c *config) checkRest() error {
 		}
 		c.trustedProxies = append(c.trustedProxies, prefix)
 	}
+	var err error
+	c.dialectList, err = parseDialects(c.dialects)
 	return errors.Join(
+		err,
+		needs(ledger.CheckOwner(&ledger.Owner{Org: c.imtegrateOrg}) == nil,
+			fmt.Sprintf("--imtegrate-default-org: at most %d bytes without control characters", ledger.MaxID)),
+		c.checkAgentex(),
+		c.parseNotices(),
+		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
 		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
 		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
 	)
+}
+
+// maxFirstUsedRate is above what a ledger can store.
+const maxFirstUsedRate = 100_000
+
+// parseNotices reads the horizons of expiry notices.
+func (c *config) parseNotices() error {
+	c.horizons = nil
+	if c.expiryNotices == "" || c.expiryNotices == "none" {
+		return nil
+	}
+	for text := range strings.SplitSeq(c.expiryNotices, ",") {
+		var horizon span
+		if err := horizon.Set(strings.TrimSpace(text)); err != nil {
+			return fmt.Errorf("--expiry-notices: %w", err)
+		}
+		d := horizon.duration()
+		if d <= 0 || d%time.Second != 0 {
+			return fmt.Errorf("--expiry-notices: %q is not a number of whole seconds above 0", text)
+		}
+		c.horizons = append(c.horizons, d)
+	}
+	return nil
 }
 
 // needs is an error that says rule unless it is kept.

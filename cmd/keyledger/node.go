@@ -106,6 +106,7 @@ func (n *node) start(ctx context.Context) error {
 		{"catching up with the ledger", n.catchUp},
 		{"making the root key", n.makeRoot},
 		{"admitting subscribers", n.admit},
+		{"announcing notices", n.storeNotices},
 		{"opening the gate", n.open},
 	} {
 		begin := time.Now()

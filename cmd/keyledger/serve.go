@@ -225,6 +225,7 @@ func (n *node) newAPI(context.Context) error {
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
 		Feed:         &n.feed,
+		FirstUses:    n.config.firstUsedRate > 0,
 	})
 	lines := handlers.NewLogWriter(n.progress, accessDelay)
 	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
@@ -243,6 +244,9 @@ func (n *node) newAPI(context.Context) error {
 		TrustedProxies: n.config.trustedProxies,
 	})
 	if err != nil {
+		return err
+	}
+	if err := n.mountDialects(api); err != nil {
 		return err
 	}
 	n.http.RegisterOnShutdown(api.EndStreams)
@@ -314,6 +318,17 @@ func (n *node) awaitWord(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// storeNotices lets the notices of keys be stored: the views must hold what the ledger holds, else most would be there already.
+func (n *node) storeNotices(context.Context) error {
+	announcer := ledger.NewAnnouncer(n.service, ledger.AnnouncerConfig{
+		Horizons:  n.config.horizons,
+		FirstUses: n.config.firstUsedRate,
+		Failed:    func(err error) { n.log.Warn("notices of keys cannot be stored: it is tried again", "error", err) },
+	})
+	n.background("stop announcing", announcer.Run)
 	return nil
 }
 

@@ -302,6 +302,19 @@ func (s *State) Roots(context.Context) (ids []uuid.UUID, err error) {
 	return ids, nil
 }
 
+// Expiries implements ledger.State.
+func (s *State) Expiries(_ context.Context, after ledger.Place, until time.Time, limit int) (list []ledger.Expiry, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, k := range s.keys {
+		if x, ok := k.Expiry(); ok && x.Compare(after) > 0 && !x.At.After(until) {
+			list = append(list, x)
+		}
+	}
+	slices.SortFunc(list, func(a, b ledger.Expiry) int { return a.Compare(b.Place) })
+	return list[:min(len(list), limit)], nil
+}
+
 // Position implements ledger.State.
 func (s *State) Position() uint64 {
 	s.mu.RLock()

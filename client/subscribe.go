@@ -119,6 +119,9 @@ const (
 	TypeKeyRotated      = typePrefix + string(events.KeyRotated)
 	TypeKeyDisabled     = typePrefix + string(events.KeyDisabled)
 	TypeKeyEnabled      = typePrefix + string(events.KeyEnabled)
+	TypeKeyExpiring     = typePrefix + string(events.KeyExpiring)
+	TypeKeyExpired      = typePrefix + string(events.KeyExpired)
+	TypeKeyFirstUsed    = typePrefix + string(events.KeyFirstUsed)
 	TypeKeyRevoked      = typePrefix + string(events.KeyRevoked)
 	TypeAgentRegistered = typePrefix + string(events.AgentRegistered)
 )
@@ -145,6 +148,8 @@ type KeyChange struct {
 	ExpiresAt         Moment          `json:"expires_at"`
 	PreviousExpiresAt Moment          `json:"previous_expires_at"` // of the token before a rotation
 	Reason            *string         `json:"reason"`              // of a revocation
+	HorizonSeconds    *int64          `json:"horizon_seconds"`     // how long before its expiry a key is announced to expire
+	UsedAt            Moment          `json:"used_at"`             // of a first use
 }
 
 // Key is what the event says of a key.

@@ -77,6 +77,38 @@ func TestVerifiersShareAKey(t *testing.T) {
 	}
 }
 
+// snapshotted runs a verifier on a snapshot file: what it decides about tokens, and which trouble it tells of.
+func snapshotted(t *testing.T, c *client.Client, file string, decides map[string]client.Decision, wantTrouble string) {
+	t.Helper()
+	var trouble []string
+	v, err := client.NewVerifier(c, client.VerifierOptions{SnapshotFile: file, Trouble: func(err error) { trouble = append(trouble, err.Error()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := v.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	want := &client.Want{Scopes: []string{"deploy"}, WorkspaceID: "snapshot"}
+	for token, code := range decides {
+		if d, err := v.VerifyFor(token, want); err != nil || d.Code != code {
+			t.Errorf("%v %v, want %v", d.Code, err, code)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for token := range decides {
+		if _, err := v.Verify(token); !errors.Is(err, client.ErrClosed) {
+			t.Errorf("closed: %v", err)
+		}
+	}
+	if got := strings.Join(trouble, "\n"); !strings.Contains(got, wantTrouble) || wantTrouble == "" && got != "" {
+		t.Errorf("the trouble was %q, want %q", got, wantTrouble)
+	}
+}
+
 // TestVerifierSnapshot: a verifier goes on from its snapshot, with what happened while it was away; one that is damaged, or
 // not of this ledger, is not used.
 func TestVerifierSnapshot(t *testing.T) {
@@ -95,49 +127,21 @@ func TestVerifierSnapshot(t *testing.T) {
 	}
 	c, _ := reader(t, "snapshot")
 	file := filepath.Join(t.TempDir(), "verifier")
-	run := func(change func(), wantTrouble string) {
-		t.Helper()
-		if change != nil {
-			change()
-		}
-		var trouble []string
-		v, err := client.NewVerifier(c, client.VerifierOptions{SnapshotFile: file, Trouble: func(err error) { trouble = append(trouble, err.Error()) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		defer cancel()
-		if err := v.Ready(ctx); err != nil {
-			t.Fatal(err)
-		}
-		for i, want := range []client.Decision{client.Valid, client.KeyRevoked, client.Valid} {
-			if d, err := v.Verify(keys[i].Token.Reveal()); err != nil || d.Code != want && change != nil {
-				t.Errorf("key %d: %v %v, want %v", i, d.Code, err, want)
-			}
-		}
-		if d, err := v.VerifyFor(rotated.Token.Reveal(), &client.Want{Scopes: []string{"deploy"}, WorkspaceID: "snapshot"}); err != nil || !d.Valid() {
-			t.Errorf("the rotated key: %v %v", d.Code, err)
-		}
-		if err := v.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := v.Verify(rotated.Token.Reveal()); !errors.Is(err, client.ErrClosed) {
-			t.Errorf("closed: %v", err)
-		}
-		if got := strings.Join(trouble, "\n"); !strings.Contains(got, wantTrouble) || wantTrouble == "" && got != "" {
-			t.Errorf("the trouble was %q, want %q", got, wantTrouble)
-		}
+	decides := map[string]client.Decision{rotated.Token.Reveal(): client.Valid}
+	for _, key := range keys {
+		decides[key.Token.Reveal()] = client.Valid
 	}
-	run(nil, "")
+	run := func(wantTrouble string) { t.Helper(); snapshotted(t, c, file, decides, wantTrouble) }
+	run("")
 	info, err := os.Stat(file)
 	if err != nil || info.Mode() != 0o600 {
 		t.Fatalf("%v %v", info, err)
 	}
-	run(func() {
-		if _, err := root.RevokeKey(t.Context(), keys[1].ID, ""); err != nil {
-			t.Fatal(err)
-		}
-	}, "")
+	if _, err := root.RevokeKey(t.Context(), keys[1].ID, ""); err != nil {
+		t.Fatal(err)
+	}
+	decides[keys[1].Token.Reveal()] = client.KeyRevoked
+	run("")
 	good, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -147,20 +151,23 @@ func TestVerifierSnapshot(t *testing.T) {
 			t.Error("a token is in the snapshot")
 		}
 	}
-	spoil := func(data []byte) func() {
-		return func() {
-			if err := os.WriteFile(file, data, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)/2] ^= 1
-	run(spoil(damaged), "damaged")
-	run(spoil(good[:len(good)-1]), "damaged")
-	run(spoil(nil), "damaged")
-	run(spoil(client.ForgeEvent(good)), "another one than before")
-	run(spoil(client.ForgeOwner(good)), "another owner")
+	for _, test := range []struct {
+		data    []byte
+		trouble string
+	}{
+		{damaged, "damaged"},
+		{good[:len(good)-1], "damaged"},
+		{nil, "damaged"},
+		{client.ForgeEvent(good), "another one than before"},
+		{client.ForgeOwner(good), "another owner"},
+	} {
+		if err := os.WriteFile(file, test.data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(test.trouble)
+	}
 }
 
 // TestVerifierReports: uses that only the verifier has seen are told by the server, and refusals are not.

@@ -55,12 +55,15 @@ func (s *Service) Report(ctx context.Context, p *Principal, uses []ReportedUse) 
 			continue
 		}
 		accepted++
+		last := u.Last
+		if last.After(now) {
+			last = now
+		}
 		if s.usage != nil {
-			last := u.Last
-			if last.After(now) {
-				last = now
-			}
 			s.usage.add(k.ID, use{last: last.UnixMicro(), count: u.Count, origin: u.Origin})
+		}
+		if !k.FirstUsed {
+			s.firsts.note(k.ID, last)
 		}
 	}
 	return accepted, nil

@@ -66,3 +66,18 @@ func TestReport(t *testing.T) {
 		t.Errorf("%d events were appended", now-last)
 	}
 }
+
+// A reported use is announced when it is the first of its key, once.
+func TestReportAnnouncesFirstUse(t *testing.T) {
+	w := newUsedWorld(t)
+	a := announcer(w.Service)
+	key := w.create(ledger.Create{}).Key.ID
+	for range 2 {
+		uses := []ledger.ReportedUse{{KeyID: key, Count: 3, Last: w.clock.Now().Add(-time.Minute)}}
+		if accepted := must(w.Report(w.ctx(), &w.root.Principal, uses)); accepted != 1 {
+			t.Fatalf("%d were accepted", accepted)
+		}
+		w.look(a)
+		w.noticed(key, "used")
+	}
+}

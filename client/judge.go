@@ -61,13 +61,11 @@ func (v *Verified) ExpiresAt() time.Time {
 // HasScope tells whether the key holds a scope.
 func (v *Verified) HasScope(scope string) bool { return hasScope(v.Scopes, scope) }
 
-// judge decides about the key with the record r; end is that of the grace of its previous token, 0 when it was found by
-// its present one. The order is the server's.
-func (t *replica) judge(r *record, previous bool, end int64, want *Want) Verified {
-	v := Verified{
-		KeyID: r.id, owner: t.owners.at(r.owner), Scopes: *t.scopes.at(r.scopes),
-		Environment: environmentLive, expires: r.expires,
-	}
+// judge decides about the key with the record r, into v, which is zero; end is that of the grace of its previous token
+// when it was found by that. The order is the server's.
+func (t *replica) judge(v *Verified, r *record, previous bool, end int64, want *Want) {
+	v.KeyID, v.owner, v.Scopes = r.id, t.owners.at(r.owner), *t.scopes.at(r.scopes)
+	v.Environment, v.expires = environmentLive, r.expires
 	if r.flags&flagTest != 0 {
 		v.Environment = environmentTest
 	}
@@ -85,9 +83,8 @@ func (t *replica) judge(r *record, previous bool, end int64, want *Want) Verifie
 	case now < r.notBefore:
 		v.Code = NotYetValid
 	default:
-		v.Code = want.judge(&v, r.flags&flagConfined != 0)
+		v.Code = want.judge(v, r.flags&flagConfined != 0)
 	}
-	return v
 }
 
 // judge decides about a key that may be used now.

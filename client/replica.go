@@ -100,12 +100,39 @@ func (t *replica) find(x *index, want []byte) (slot *atomic.Uint64, place uint32
 	}
 }
 
-// touch counts a use of the record at a place.
+// findDigest is find for a digest, without a slot: it is what verifying does most.
+func (t *replica) findDigest(want *events.Digest) (r *record, place uint32) {
+	hash := t.hasher.hash(want[:])
+	slots := *t.digests.slots.Load()
+	chunks := *t.chunks.Load()
+	for i := startOf(hash, len(slots)); ; {
+		word := slots[i].Load()
+		if word == 0 {
+			return nil, 0
+		}
+		if place := uint32(word); word>>32 == hash&(1<<32-1) && place != removed {
+			if int(place/perChunk) >= len(chunks) {
+				chunks = *t.chunks.Load() // the slot is newer than what was loaded
+			}
+			if r := &chunks[place/perChunk].records[place%perChunk]; r.digest == *want {
+				return r, place
+			}
+		}
+		if i++; i == len(slots) {
+			i = 0
+		}
+	}
+}
+
+// touch counts a use of the record at a place. What is set already is not set again, which would cost more.
 func (t *replica) touch(place uint32) {
 	c := (*t.chunks.Load())[place/perChunk]
 	i := place % perChunk
-	if c.records[i].uses.Add(1) == 1 { // else its bit is set, or about to be
-		c.bits[i/64].Or(1 << (i % 64))
+	if c.records[i].uses.Add(1) != 1 {
+		return // its bit is set, or about to be
+	}
+	c.bits[i/64].Or(1 << (i % 64))
+	if !c.used.Load() {
 		c.used.Store(true)
 	}
 }

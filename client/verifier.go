@@ -113,25 +113,24 @@ func NewVerifier(c *Client, options VerifierOptions) (*Verifier, error) {
 func (v *Verifier) Verify(token string) (Verified, error) { return v.VerifyFor(token, &Want{}) }
 
 // VerifyFor decides whether a token is good for what is wanted, as Client.Verify does.
-func (v *Verifier) VerifyFor(token string, want *Want) (Verified, error) {
+func (v *Verifier) VerifyFor(token string, want *Want) (decided Verified, err error) {
 	if malformed(token, v.options.TokenPrefix) {
-		return Verified{Code: Malformed}, nil
+		decided.Code = Malformed
+		return decided, nil
 	}
 	if !v.fresh.Load() {
-		return Verified{}, v.why()
+		return decided, v.why()
 	}
-	digest := sha256.Sum256(lend(token))
+	digest := events.Digest(sha256.Sum256(lend(token)))
 	t := v.replica.Load()
-	_, place := t.find(t.digests, digest[:])
-	if place == 0 {
-		return Verified{Code: NotFound}, nil
-	}
-	r := t.at(place)
-	var decided Verified
-	if r.flags&flagPrevious != 0 {
-		decided = t.judge(t.at(r.owner), true, r.expires, want)
-	} else {
-		decided = t.judge(r, false, 0, want)
+	r, place := t.findDigest(&digest)
+	switch {
+	case r == nil:
+		decided.Code = NotFound
+	case r.flags&flagPrevious != 0:
+		t.judge(&decided, t.at(r.owner), true, r.expires, want)
+	default:
+		t.judge(&decided, r, false, 0, want)
 	}
 	if decided.Code == Valid && !v.options.NoUsage {
 		t.touch(place)

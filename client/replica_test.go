@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"runtime"
 	"sync"
 	"testing"
@@ -16,7 +17,8 @@ import (
 
 // numbered is the creation of the key with a number, and its token.
 func numbered(i int) (*events.Event, string) {
-	token := fmt.Sprintf("brought-token-number-%012d", i)
+	payload := fmt.Sprintf("kl_%043d", i)
+	token := payload + checksumOf(payload)
 	var id uuid.UUID
 	binary.BigEndian.PutUint64(id[8:], uint64(i+1))
 	return &events.Event{Payload: &events.Created{
@@ -208,4 +210,15 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatalf("%v: %d keys for %d, %+v for %+v", err, second.keys(), decoded.keys(), where, at)
 		}
 	})
+}
+
+// checksumOf is the checksum of a minted token.
+func checksumOf(payload string) string {
+	var digits [crcDigits]byte
+	sum := crc32.ChecksumIEEE([]byte(payload))
+	for i := range digits {
+		digits[crcDigits-1-i] = base62[sum%62]
+		sum /= 62
+	}
+	return string(digits[:])
 }

@@ -20,6 +20,9 @@ const (
 	KeyEnabled      Type = "key.enabled"
 	KeyRevoked      Type = "key.revoked"
 	AgentRegistered Type = "agent.registered"
+	WebhookCreated  Type = "webhook.created"
+	WebhookUpdated  Type = "webhook.updated"
+	WebhookDeleted  Type = "webhook.deleted"
 	ClaimTaken      Type = "claim.taken"
 	ClaimReleased   Type = "claim.released"
 )
@@ -52,7 +55,7 @@ type Message struct {
 }
 
 // Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
-// *Revoked, *Agent, *Claim and *Release.
+// *Revoked, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Claim and *Release.
 type Payload interface {
 	body
 

@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Webhooks     WebhookPolicy
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -39,6 +40,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	hooks     WebhookPolicy
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -50,6 +52,7 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		hooks:     c.Webhooks,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,

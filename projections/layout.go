@@ -27,6 +27,7 @@ const (
 	agentListPrefix = 'g' // list, owner, newest first → workspace, org, agent id
 	rootPrefix      = 'r' // key id → nothing
 	usePrefix       = 'u' // key id → last use
+	webhookPrefix   = 'e' // webhook id → webhook
 )
 
 // Keys under metaPrefix.
@@ -70,6 +71,7 @@ func (v *Views) layout() []view {
 		v.rootView(),
 		v.claimView(),
 		v.agentView(),
+		v.webhookView(),
 		v.useView(),
 	}
 	if v.table == nil {

@@ -28,6 +28,7 @@ type burst struct{ events []events.Event }
 // know (*events.UnknownError, nothing is skipped), and when the views cannot be written.
 func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
 	v.waiters.start()
+	v.webhookWaiters.start()
 	v.useWaiters.start()
 	err := v.run(ctx, log, uses)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -38,6 +39,7 @@ func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 		stopped = fmt.Errorf("%w: %w", errStopped, err)
 	}
 	v.waiters.stop(stopped)
+	v.webhookWaiters.stop(stopped)
 	v.useWaiters.stop(stopped)
 	return err
 }
@@ -202,6 +204,7 @@ func (v *Views) commit(bursts []*burst) error {
 		return v.failed
 	}
 	v.waiters.release(v.Position())
+	v.showWebhooks()
 	v.heard.reach(v.Position())
 	if v.table != nil {
 		return v.table.compact()

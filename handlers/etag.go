@@ -11,7 +11,12 @@ import (
 // setETag sets the entity tag of a key: W/"<sequence of its last event>". It is weak (RFC 9110 section 8.8.1) because
 // it stands for what events made of the key, not for what its use (last_used_at, use_count) and the clock (status) add.
 func (x *Exchange) setETag(k *ledger.Key) {
-	x.Header()["Etag"] = []string{`W/"` + strconv.FormatUint(k.Sequence, 10) + `"`}
+	x.setTag(k.Sequence)
+}
+
+// setTag is setETag for what has its last event at a sequence.
+func (x *Exchange) setTag(sequence uint64) {
+	x.Header()["Etag"] = []string{`W/"` + strconv.FormatUint(sequence, 10) + `"`}
 }
 
 // notModified tells whether If-None-Match names the state that the caller would get (RFC 9110 section 13.1.2).

@@ -16,17 +16,18 @@ func arrows() map[string][]string {
 		"ledger/ledgertest":     {"events", "ledger"},
 		"ledger/jetstream":      {"events", "ledger"},
 		"projections":           {"events", "ledger"},
-		"handlers":              {"events", "ledger", "projections"},
+		"handlers/webhooks":     {"events", "ledger"},
+		"handlers":              {"events", "ledger", "projections", "handlers/webhooks"},
 		"client":                {"events"},
-		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
-		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "client"},
+		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
+		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/webhooks", "client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"net/http":               {"handlers", "handlers/webhooks", "handlers/handlerstest", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 )
@@ -39,6 +41,9 @@ type config struct {
 	metricsPublic  bool
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
+
+	webhookPrivate  bool
+	webhookSchedule []time.Duration
 
 	maxStaleness    time.Duration
 	verifyIndex     string
@@ -71,6 +76,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.BoolVar(&c.webhookPrivate, "webhook-allow-private", false, "let webhooks lead to private and loopback addresses, and to http")
+	f.DurationSliceVar(&c.webhookSchedule, "webhook-schedule", webhooks.DefaultSchedule(), "waits before each further attempt to deliver an event to a webhook")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -159,6 +166,7 @@ func (c *config) checkRest() error {
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
+		needs(!slices.ContainsFunc(c.webhookSchedule, func(d time.Duration) bool { return d <= 0 }), "--webhook-schedule: each more than 0"),
 		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
 		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
 	)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 	"keyledger/projections"
@@ -37,6 +38,7 @@ type node struct {
 	views     *projections.Views
 	usage     *ledger.Usage
 	service   *ledger.Service
+	webhooks  *webhooks.Dispatcher
 	rootToken string // minted at this start, to be shown
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers"
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 )
 
@@ -33,6 +34,9 @@ type Options struct {
 	// Mount mounts dialects. nil: the native API is alone.
 	Mount func(*handlers.Server, *ledger.Service) error
 
+	// Webhooks changes how webhooks are delivered. nil: to every address, at once, and without a second attempt.
+	Webhooks func(*webhooks.Config)
+
 	// Configure changes what the ledger and the server are made of. nil: nothing.
 	Configure func(*handlers.Config, *ledger.Config)
 }
@@ -46,6 +50,7 @@ type World struct {
 	Service *ledger.Service
 	Server  *handlers.Server
 	Log     ledger.Log
+	Queue   ledger.Queue
 	State   ledger.State
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
@@ -64,6 +69,7 @@ type log interface {
 	ledger.Log
 	ledger.UsageLog
 	ledger.Memo
+	ledger.Queue
 }
 
 // New starts a World.
@@ -75,7 +81,7 @@ func New(t testing.TB, o Options) *World {
 		start = w.onJetStream
 	}
 	log := start(t)
-	w.Log = log
+	w.Log, w.Queue = log, log
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
 	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage}
 	config := handlers.Config{
@@ -90,11 +96,32 @@ func New(t testing.TB, o Options) *World {
 		Ready:      w.ready,
 		Now:        w.Now,
 	}
+	hooks := webhooks.Config{
+		State:      w.State,
+		Log:        log,
+		Queue:      log,
+		Secret:     config.Secret,
+		Network:    &webhooks.Network{Private: true},
+		LedgerName: config.LedgerName,
+		Version:    config.Version,
+		Schedule:   []time.Duration{},
+		Now:        w.Now,
+		Logger:     config.Logger,
+		Registerer: w.Metrics,
+	}
+	if o.Webhooks != nil {
+		o.Webhooks(&hooks)
+	}
+	rules.Webhooks, config.Queue = hooks.Network.Policy(), log
 	if o.Configure != nil {
 		o.Configure(&config, &rules)
 	}
 	w.Service = ledger.New(rules)
-	config.Service = w.Service
+	config.Service, hooks.Service = w.Service, w.Service
+	var err error
+	if config.Webhooks, err = webhooks.New(hooks); err != nil {
+		t.Fatal(err)
+	}
 	server, err := handlers.New(config)
 	if err == nil && o.Mount != nil {
 		err = o.Mount(server, w.Service)
@@ -104,6 +131,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Server = server
 	beside(t, usage.Run)
+	beside(t, config.Webhooks.Run)
 	w.bootstrap(t)
 	w.URL = "http://" + Serve(t, handlers.NewHTTPServer(server, slog.New(slog.DiscardHandler), nil))
 	t.Cleanup(func() { w.checkLines(t) })

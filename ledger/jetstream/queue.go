@@ -101,10 +101,13 @@ func (q *queue) fetch(ctx context.Context, consumer jetstream.Consumer) error {
 // one is ending; the acknowledgement of a handled one may be lost, then it comes again too.
 func (q *queue) hand(ctx context.Context, m jetstream.Msg, h *ledger.Handover) {
 	done, again := q.handle(ctx, h)
-	if done {
+	switch {
+	case done:
 		_ = m.Ack()
-	} else {
-		_ = m.NakWithDelay(max(again, time.Nanosecond))
+	case again > 0:
+		_ = m.NakWithDelay(again)
+	default:
+		_ = m.Nak()
 	}
 	q.window.settle(done)
 }

@@ -44,7 +44,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *w
 		}
 		w.config = *config
 	}})
-	w.config.Service = w.Service
+	w.config.Service, w.config.Webhooks = w.Service, w.Hooks
 	w.log, w.state = w.Log.(*ledgertest.Log), w.State.(*ledgertest.State)
 	return w
 }

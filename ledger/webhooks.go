@@ -57,7 +57,17 @@ func (s *Service) CreateWebhook(ctx context.Context, c *Call, in *CreateWebhook)
 	if err := s.checkTarget(ctx, &in.URL); err != nil {
 		return Webhook{}, err
 	}
-	if w, ok, err := s.state.Webhook(ctx, id); err != nil || ok {
+	var w Webhook
+	err = s.retry(ctx, func() error {
+		w, err = s.addWebhook(ctx, c, event, body)
+		return err
+	})
+	return w, err
+}
+
+// addWebhook is one attempt to create an endpoint. It fails with ErrConflict when it is there and not yet seen here.
+func (s *Service) addWebhook(ctx context.Context, c *Call, event uuid.UUID, in *events.Webhook) (Webhook, error) {
+	if w, ok, err := s.state.Webhook(ctx, in.ID); err != nil || ok {
 		return w, failed(err) // a repeat
 	}
 	page, err := s.state.Webhooks(ctx, &WebhookQuery{Workspace: in.Workspace, Org: in.Org, Agent: in.Agent, Limit: MaxWebhooks})
@@ -67,7 +77,7 @@ func (s *Service) CreateWebhook(ctx context.Context, c *Call, in *CreateWebhook)
 	if len(page.Webhooks) == MaxWebhooks {
 		return Webhook{}, conflict("there are as many webhooks as one owner may have: delete one first")
 	}
-	return s.storeWebhook(ctx, c, &Webhook{ID: id, Workspace: in.Workspace, Org: in.Org, Agent: in.Agent}, event, body)
+	return s.storeWebhook(ctx, c, &Webhook{ID: in.ID, Workspace: in.Workspace, Org: in.Org, Agent: in.Agent}, event, in)
 }
 
 func (s *Service) checkTarget(ctx context.Context, url *string) error {

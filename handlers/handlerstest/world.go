@@ -51,6 +51,7 @@ type World struct {
 	Server  *handlers.Server
 	Log     ledger.Log
 	Queue   ledger.Queue
+	Hooks   *webhooks.Dispatcher
 	State   ledger.State
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
@@ -122,6 +123,7 @@ func New(t testing.TB, o Options) *World {
 	if config.Webhooks, err = webhooks.New(hooks); err != nil {
 		t.Fatal(err)
 	}
+	w.Hooks = config.Webhooks
 	server, err := handlers.New(config)
 	if err == nil && o.Mount != nil {
 		err = o.Mount(server, w.Service)

@@ -129,6 +129,8 @@ func webhookScenarios() []scenario {
 		{name: "deliveries, a limit too high", path: one + "/deliveries?limit=1001", status: 400},
 		{name: "dead letters", path: one + "/dead-letters?limit=1", status: 200},
 		{name: "dead letters, a made-up cursor", path: one + "/dead-letters?cursor=AAAA", status: 400},
+		{name: "deliveries of none", path: "/v1/webhooks/{absent.id}/deliveries", status: 404},
+		{name: "dead letters of another's", path: "/v1/webhooks/{theirs.id}/dead-letters", header: bearer("bound"), status: 404},
 		{name: "replay", method: "POST", path: one + "/replay", body: `{"from":1,"to":2}`, status: 202, want: []string{"replayed=1"}},
 		{name: "replay all", method: "POST", path: one + "/replay", status: 202, want: []string{"replayed=2"}},
 		{name: "replay a bad range", method: "POST", path: one + "/replay", body: `{"from":3,"to":2}`, status: 400, want: []string{"field=to"}},

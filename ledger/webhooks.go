@@ -12,15 +12,15 @@ import (
 // WebhookQuery selects endpoints. Empty fields select all.
 type WebhookQuery struct {
 	Workspace, Org, Agent string
+	Exact                 bool // empty parts of the owner select those for all
 	Limit                 int
 	After                 uuid.UUID // ID of the last one of the page before
 }
 
 // Matches tells whether q selects w, whatever the place.
 func (q *WebhookQuery) Matches(w *Webhook) bool {
-	return (q.Workspace == "" || q.Workspace == w.Workspace) &&
-		(q.Org == "" || q.Org == w.Org) &&
-		(q.Agent == "" || q.Agent == w.Agent)
+	is := func(want, has string) bool { return want == has || want == "" && !q.Exact }
+	return is(q.Workspace, w.Workspace) && is(q.Org, w.Org) && is(q.Agent, w.Agent)
 }
 
 // WebhookPage is one page of endpoints. Next is zero on the last one.
@@ -70,7 +70,9 @@ func (s *Service) addWebhook(ctx context.Context, c *Call, event uuid.UUID, in *
 	if w, ok, err := s.state.Webhook(ctx, in.ID); err != nil || ok {
 		return w, failed(err) // a repeat
 	}
-	page, err := s.state.Webhooks(ctx, &WebhookQuery{Workspace: in.Workspace, Org: in.Org, Agent: in.Agent, Limit: MaxWebhooks})
+	page, err := s.state.Webhooks(ctx, &WebhookQuery{
+		Workspace: in.Workspace, Org: in.Org, Agent: in.Agent, Exact: true, Limit: MaxWebhooks,
+	})
 	if err != nil {
 		return Webhook{}, failed(err)
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	// Webhooks changes how webhooks are delivered. nil: to every address, at once, and without a second attempt.
 	Webhooks func(*webhooks.Config)
 
+	// Idle delivers to no webhooks.
+	Idle bool
+
 	// Configure changes what the ledger and the server are made of. nil: nothing.
 	Configure func(*handlers.Config, *ledger.Config)
 }
@@ -133,7 +136,9 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Server = server
 	beside(t, usage.Run)
-	beside(t, config.Webhooks.Run)
+	if !o.Idle {
+		beside(t, config.Webhooks.Run)
+	}
 	w.bootstrap(t)
 	w.URL = "http://" + Serve(t, handlers.NewHTTPServer(server, slog.New(slog.DiscardHandler), nil))
 	t.Cleanup(func() { w.checkLines(t) })

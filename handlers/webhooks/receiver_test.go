@@ -26,7 +26,7 @@ type message struct {
 	at     time.Time
 }
 
-func (m *message) id() string           { return m.header.Get("Webhook-Id") }
+func (m *message) id() string            { return m.header.Get("Webhook-Id") }
 func (m *message) field(name string) any { return handlerstest.Field(m.body, name) }
 
 // receiver is an endpoint of a test.
@@ -153,7 +153,9 @@ func (e *endpoint) await(state string, n int) (found []map[string]any) {
 			}
 		}
 		return len(found) >= n
-	}, func() string { return fmt.Sprintf("%d deliveries are %s, want %d: %v", len(found), state, n, e.list("deliveries")) })
+	}, func() string {
+		return fmt.Sprintf("%d deliveries are %s, want %d: %v", len(found), state, n, e.list("deliveries"))
+	})
 	return found
 }
 

@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 
-	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 )
@@ -43,7 +42,8 @@ type config struct {
 	trustedProxies []netip.Prefix // parsed from trusted
 
 	webhookPrivate  bool
-	webhookSchedule []time.Duration
+	webhookWaits    string
+	webhookSchedule []time.Duration // parsed from webhookWaits
 
 	maxStaleness    time.Duration
 	verifyIndex     string
@@ -77,7 +77,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
 	f.BoolVar(&c.webhookPrivate, "webhook-allow-private", false, "let webhooks lead to private and loopback addresses, and to http")
-	f.DurationSliceVar(&c.webhookSchedule, "webhook-schedule", webhooks.DefaultSchedule(), "waits before each further attempt to deliver an event to a webhook")
+	f.StringVar(&c.webhookWaits, "webhook-schedule", "5s,5m,30m,2h,5h,10h,14h,20h,24h", "waits before each further attempt to deliver an event to a webhook")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -166,10 +166,21 @@ func (c *config) checkRest() error {
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
-		needs(!slices.ContainsFunc(c.webhookSchedule, func(d time.Duration) bool { return d <= 0 }), "--webhook-schedule: each more than 0"),
+		c.checkSchedule(),
 		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
 		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
 	)
+}
+
+func (c *config) checkSchedule() error {
+	for wait := range strings.SplitSeq(c.webhookWaits, ",") {
+		d, err := time.ParseDuration(strings.TrimSpace(wait))
+		if err != nil || d <= 0 {
+			return errors.New("--webhook-schedule: waits such as 5s,5m,2h, each more than 0")
+		}
+		c.webhookSchedule = append(c.webhookSchedule, d)
+	}
+	return nil
 }
 
 // needs is an error that says rule unless it is kept.

@@ -41,7 +41,7 @@ func (a *api) deliveries(x *Exchange, shown func(*ledger.Delivery) bool) error {
 	}
 	notes, err := a.queue.Deliveries(x.Context(), w.ID, after, ledger.MaxPage)
 	if err != nil {
-		return err
+		return unqueued(err)
 	}
 	b := append(x.Body, `{"data":[`...)
 	var next []byte
@@ -63,6 +63,10 @@ func (a *api) deliveries(x *Exchange, shown func(*ledger.Delivery) bool) error {
 	}
 	x.Body = a.appendNext(b, here, next)
 	return nil
+}
+
+func unqueued(err error) error {
+	return &ledger.Error{Code: ledger.CodeUnavailable, Detail: "deliveries cannot be looked up now", Err: err}
 }
 
 func appendDelivery(b []byte, d *ledger.Delivery) []byte {
@@ -122,7 +126,7 @@ func (a *api) replayWebhook(x *Exchange) error {
 	}
 	n, err := a.hooks.Replay(x.Context(), &w, uint64(first), uint64(last))
 	if err != nil {
-		return err
+		return unqueued(err)
 	}
 	x.Status = http.StatusAccepted
 	x.Body = append(appendUintMember(x.Body, `{"replayed":`, uint64(n)), '}', '\n')

@@ -86,7 +86,7 @@ func (a *api) getWebhook(x *Exchange) error {
 	}
 	d, ok, err := a.queue.Latest(x.Context(), w.ID)
 	if err != nil {
-		return err
+		return unqueued(err)
 	}
 	x.setTag(w.Sequence)
 	b := append(appendWebhook(x.Body, &w), `,"last_delivery":`...)

@@ -180,7 +180,7 @@ func (s *Service) changeWebhook(ctx context.Context, c *Call, id uuid.UUID,
 		return Webhook{}, err
 	}
 	err = s.retry(ctx, func() error {
-		repeat := false
+		var repeat bool
 		if w, repeat, err = s.readWebhook(ctx, c, id, event); err != nil || repeat {
 			return err
 		}
@@ -227,6 +227,12 @@ func (s *Service) storeWebhook(ctx context.Context, c *Call, w *Webhook, id uuid
 	e.Subject = events.WebhookSubject(w.Workspace, w.Org, w.Agent, w.ID)
 	if e.Sequence, err = s.store(ctx, c, &e, w.Sequence); err != nil {
 		return Webhook{}, err
+	}
+	if c.Entropy != nil {
+		// It may be the first event, not this one, that is stored: its time counts.
+		if first, ok, err := s.state.Webhook(ctx, w.ID); err != nil || ok && first.LastEvent == id {
+			return first, failed(err)
+		}
 	}
 	return EvolveWebhook(*w, &e), nil
 }

@@ -255,7 +255,7 @@ func TestFailures(t *testing.T) {
 		failure any
 	}{
 		"an error":   {func(out http.ResponseWriter, _ *http.Request) { out.WriteHeader(400) }, 400.0, nil},
-		"a redirect": {func(out http.ResponseWriter, in *http.Request) { http.Redirect(out, in, elsewhere.URL, 307) }, 307.0, nil},
+		"a redirect": {func(out http.ResponseWriter, in *http.Request) { http.Redirect(out, in, elsewhere.URL, http.StatusTemporaryRedirect) }, 307.0, nil},
 		"a reset":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, "connection"},
 		"silence":    {func(_ http.ResponseWriter, in *http.Request) { <-in.Context().Done() }, nil, "timeout"},
 		"a large header": {func(out http.ResponseWriter, _ *http.Request) {

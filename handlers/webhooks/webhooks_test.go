@@ -254,10 +254,12 @@ func TestFailures(t *testing.T) {
 		status  any
 		failure any
 	}{
-		"an error":   {func(out http.ResponseWriter, _ *http.Request) { out.WriteHeader(400) }, 400.0, nil},
-		"a redirect": {func(out http.ResponseWriter, in *http.Request) { http.Redirect(out, in, elsewhere.URL, http.StatusTemporaryRedirect) }, 307.0, nil},
-		"a reset":    {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, "connection"},
-		"silence":    {func(_ http.ResponseWriter, in *http.Request) { <-in.Context().Done() }, nil, "timeout"},
+		"an error": {func(out http.ResponseWriter, _ *http.Request) { out.WriteHeader(400) }, 400.0, nil},
+		"a redirect": {func(out http.ResponseWriter, in *http.Request) {
+			http.Redirect(out, in, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, 307.0, nil},
+		"a reset": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, "connection"},
+		"silence": {func(_ http.ResponseWriter, in *http.Request) { <-in.Context().Done() }, nil, "timeout"},
 		"a large header": {func(out http.ResponseWriter, _ *http.Request) {
 			out.Header().Set("X-Large", strings.Repeat("x", 64<<10))
 		}, nil, "connection"},

@@ -49,7 +49,7 @@ type Key struct {
 	RevokeReason      string          `json:"revoke_reason,omitempty"`
 	LastUsedAt        time.Time       `json:"last_used_at,omitzero"`
 	UseCount          uint64          `json:"use_count"`
-	Sequence          uint64          `json:"sequence"` // of the key's last event: see IfSequence
+	Sequence          uint64          `json:"sequence"` // of the key's last change: see IfSequence
 }
 
 // Issued is a key with its token, which the server never shows again.

@@ -108,6 +108,12 @@ func (o *jsonObject) timeOrNull(name string, value time.Time) {
 	o.dst = append(value.UTC().AppendFormat(o.dst, timeFormat), '"')
 }
 
+// seconds appends a duration as a number of seconds.
+func (o *jsonObject) seconds(name string, value time.Duration) {
+	o.name(name)
+	o.dst = strconv.AppendInt(o.dst, int64(value/time.Second), 10)
+}
+
 // scopes appends space-delimited scopes as an array.
 func (o *jsonObject) scopes(name, value string) {
 	o.name(name)

@@ -53,6 +53,12 @@ func TestAppendCloudEvent(t *testing.T) {
 		"key.enabled":      head + `key.enabled","subject":"` + testKey + rest + key + from,
 		"key.revoked":      head + `key.revoked","subject":"` + testKey + rest + key + `,"reason":"leaked in a log"` + from,
 		"key.revoked-bare": head + `key.revoked","subject":"` + testKey + bare + key + `,"reason":null` + none,
+		"key.expiring": head + `key.expiring","subject":"` + testKey + bare + key +
+			`,"expires_at":"2027-01-02T03:04:05.678901Z","horizon_seconds":604800` + none,
+		"key.expired": head + `key.expired","subject":"` + testKey + bare + key +
+			`,"expires_at":"2027-01-02T03:04:05.678901Z"` + none,
+		"key.first_used": head + `key.first_used","subject":"` + testKey + bare + key +
+			`,"used_at":"2027-01-02T03:04:05.678901Z"` + none,
 		"agent.registered": head + `agent.registered","subject":"bot7` + rest + `"agent_id":"bot7","name":"Böt seven",` +
 			`"workspace_id":"acme","org_id":"r&d"` + from,
 		"agent.registered-bare": head + `agent.registered","subject":"bot7` + bare + `"agent_id":"bot7","name":"b",` +

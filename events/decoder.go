@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -150,6 +151,16 @@ func (d *decoder) time() time.Time {
 	default:
 		return time.UnixMicro(int64(n)).UTC()
 	}
+}
+
+// seconds reads a duration in seconds.
+func (d *decoder) seconds() time.Duration {
+	n := d.uint()
+	if n > uint64(math.MaxInt64/time.Second) {
+		d.fail("out of range")
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }
 
 // skip passes over a value of any kind but an extension.

@@ -41,6 +41,7 @@
 //	digest   bin of 32 bytes: SHA-256 of a token
 //	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
 //	number   unsigned integer
+//	seconds  unsigned integer: a duration
 //	flag     bool; absent is false
 //	json     str: one JSON object (RFC 8259) on one line; empty for none
 //	map      a map of such fields
@@ -92,6 +93,32 @@
 //
 //	key *     id
 //	p         map     reason
+//
+// key.expiring, version 1: a key expires soon. It comes once for each horizon before its expiry that nodes are told to
+// announce, the longest first, whether the key is disabled or not, but not for a horizon longer than the time from the
+// setting of the expiry to the expiry. An expiry that is changed is announced anew.
+//
+//	exp *      time     the expiry that is announced
+//	horizon *  seconds  how long before it
+//	key *      id
+//	p          map
+//
+// key.expired, version 1: the expiry of a key has come. It comes once for an expiry. A key is expired from its expiry on,
+// whether and whenever that is announced.
+//
+//	exp *     time
+//	key *     id
+//	p         map
+//
+// key.first_used, version 1: a key has been used for the first time, or for the first time that is known. It comes once
+// for a key.
+//
+//	at *      time    of the use; of a later one when many keys were first used at a time
+//	key *     id
+//	p         map
+//
+// Those three are notices: a node appends them as "system", they come a little after what they tell of, none comes after
+// a revocation, and they change nothing else of a key.
 //
 // agent.registered, version 1: an agent has a name.
 //
@@ -160,6 +187,15 @@
 // be to show a state that never was. Decode gives it an *UnknownError. A message that is not what is described here is
 // a *DecodeError: the ledger is damaged, or someone else wrote to it.
 //
+// # Subscribers
+//
+// The stream LEDGER is read by its NATS clients as any other. Where keyledger admits them (serve --nats-listen, or an
+// external NATS with auth callout), a client connects with the token of a key that holds the scope ledger:events:read, and
+// with the inbox prefix _INBOX.key.<key id>. It may make, pull from, look at and delete consumers with the names <key id>
+// and <key id>_1 to <key id>_7, each with one filter within what OwnerFilter gives for the owner of the key: the workspace,
+// organisation and agent it is bound to. Claims are not read by subscribers. A key that is bound to a peer or a session
+// cannot subscribe over NATS, as no subject tells those.
+//
 // # Usage
 //
 // A message on usage.batch tells how keys were used since the message before. Its body is a MessagePack array: the
@@ -190,7 +226,7 @@
 //
 // The data of a key event has key_id and, as far as the type has them, name, hint, workspace_id, org_id, agent_id,
 // agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
-// previous_expires_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
+// previous_expires_at, horizon_seconds (a number), used_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
 // workspace_id and org_id; that of a webhook webhook_id, name, workspace_id, org_id, agent_id, types (an array), target
 // (scheme and host of its URL), disabled with reason, and secret_rotated with previous_secret_until; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
 // absent is null, an empty array or an empty object; a member that a change does not touch is left out. Digests stay

@@ -135,6 +135,18 @@ func (e *encoder) timeChange(name string, value *time.Time) {
 	}
 }
 
+// seconds writes a duration as whole seconds, absent when zero.
+func (e *encoder) seconds(name string, value time.Duration) {
+	if value == 0 {
+		return
+	}
+	if value < 0 || value%time.Second != 0 {
+		e.fail(name, "no number of whole seconds")
+	}
+	e.field(name)
+	e.keep(e.msg.EncodeInt(int64(value / time.Second)))
+}
+
 func (e *encoder) timeOrNever(name string, value time.Time) {
 	var micros int64
 	if !value.IsZero() {

@@ -19,6 +19,9 @@ const (
 	KeyDisabled     Type = "key.disabled"
 	KeyEnabled      Type = "key.enabled"
 	KeyRevoked      Type = "key.revoked"
+	KeyExpiring     Type = "key.expiring"
+	KeyExpired      Type = "key.expired"
+	KeyFirstUsed    Type = "key.first_used"
 	AgentRegistered Type = "agent.registered"
 	WebhookCreated  Type = "webhook.created"
 	WebhookUpdated  Type = "webhook.updated"
@@ -55,7 +58,7 @@ type Message struct {
 }
 
 // Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
-// *Revoked, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Claim and *Release.
+// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Claim and *Release.
 type Payload interface {
 	body
 

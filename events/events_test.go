@@ -2,6 +2,7 @@ package events
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,6 +70,9 @@ func testEvents() map[string]Event {
 		"key.enabled":      {onKey, &Enabled{KeyID: key}},
 		"key.revoked":      {onKey, &Revoked{KeyID: key, Reason: "leaked in a log"}},
 		"key.revoked-bare": {onKey, &Revoked{KeyID: key}},
+		"key.expiring":     {onKey, &Expiring{KeyID: key, ExpiresAt: later, Horizon: 7 * 24 * time.Hour}},
+		"key.expired":      {onKey, &Expired{KeyID: key, ExpiresAt: later}},
+		"key.first_used":   {onKey, &FirstUsed{KeyID: key, At: later}},
 		"agent.registered": {AgentSubject("acme", "r&d", "bot7"), &Agent{
 			ID: "bot7", Name: "Böt seven", Workspace: "acme", Org: "r&d",
 		}},
@@ -99,7 +103,7 @@ func testEvents() map[string]Event {
 		}
 	}
 	for _, name := range []string{"key.created-bare", "key.updated-bare", "key.rotated-bare", "key.revoked-bare", "agent.registered-bare",
-		"webhook.created-bare"} {
+		"key.expiring", "key.expired", "key.first_used", "webhook.created-bare"} {
 		e := all[name]
 		e.Origin, e.RequestID = Origin{}, ""
 		all[name] = e
@@ -157,6 +161,13 @@ func drawPayload(t *rapid.T) (subject string, p Payload) {
 		return subject, &Enabled{KeyID: key}
 	case KeyRevoked:
 		return subject, &Revoked{KeyID: key, Reason: drawText(t, "reason", 0, 500)}
+	case KeyExpiring:
+		horizon := time.Duration(rapid.Int64Range(1, int64(math.MaxInt64/time.Second)).Draw(t, "horizon")) * time.Second
+		return subject, &Expiring{KeyID: key, ExpiresAt: drawTime(t, "expiry"), Horizon: horizon}
+	case KeyExpired:
+		return subject, &Expired{KeyID: key, ExpiresAt: drawTime(t, "expiry")}
+	case KeyFirstUsed:
+		return subject, &FirstUsed{KeyID: key, At: drawTime(t, "use")}
 	case AgentRegistered:
 		a := &Agent{ID: drawText(t, "id", 1, MaxID), Name: drawText(t, "name", 1, 200), Workspace: owner.Workspace, Org: owner.Org}
 		return AgentSubject(a.Workspace, a.Org, a.ID), a
@@ -226,7 +237,7 @@ func drawMetadata(t *rapid.T) json.RawMessage {
 
 func allTypes() []Type {
 	return []Type{
-		KeyCreated, KeyUpdated, KeyRotated, KeyDisabled, KeyEnabled, KeyRevoked, AgentRegistered,
-		WebhookCreated, WebhookUpdated, WebhookDeleted, ClaimTaken, ClaimReleased,
+		KeyCreated, KeyUpdated, KeyRotated, KeyDisabled, KeyEnabled, KeyRevoked, KeyExpiring, KeyExpired, KeyFirstUsed,
+		AgentRegistered, WebhookCreated, WebhookUpdated, WebhookDeleted, ClaimTaken, ClaimReleased,
 	}
 }

@@ -1,5 +1,7 @@
 package events
 
+import "strings"
+
 // body is the body of an event in one version of its layout.
 type body interface {
 	// decode reads the fields. It skips those it does not know.
@@ -19,6 +21,11 @@ type layout struct {
 	version int
 }
 
+// Shown tells whether t is a type of the history of keys and agents: one that this program knows, and not of claims.
+func (t Type) Shown() bool {
+	return newBody(layout{t, 1}) != nil && !strings.HasPrefix(string(t), claimPrefix)
+}
+
 // newBody gives an empty body for a layout, nil when this program does not know it. It has one line for every layout
 // that was ever written, and none is ever removed.
 func newBody(l layout) body {
@@ -35,6 +42,12 @@ func newBody(l layout) body {
 		return new(Enabled)
 	case layout{KeyRevoked, 1}:
 		return new(Revoked)
+	case layout{KeyExpiring, 1}:
+		return new(Expiring)
+	case layout{KeyExpired, 1}:
+		return new(Expired)
+	case layout{KeyFirstUsed, 1}:
+		return new(FirstUsed)
 	case layout{AgentRegistered, 1}:
 		return new(Agent)
 	case layout{WebhookCreated, 1}:

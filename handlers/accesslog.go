@@ -38,7 +38,7 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 		slog.String("method", x.Request.Method),
 		slog.Int("status", x.Status),
 		slog.Duration("took", took),
-		slog.Int("bytes", len(x.Body)),
+		slog.Int("bytes", len(x.Body)+x.sent),
 		slog.String("ip", x.origin.IP),
 		slog.String("request_id", x.RequestID),
 	)

@@ -360,9 +360,12 @@ func changeScenarios() []scenario {
 		unknown.body = `{"x":1}`
 		form := on("a form with something in it", subject, 415, 0, with("Content-Type", "application/x-www-form-urlencoded"))
 		form.body = "reason=x"
+		formOnce := on("a form with an idempotency key", subject, 415, 0,
+			with("Content-Type", "application/x-www-form-urlencoded", "Idempotency-Key", "form"))
+		formOnce.body = "reason=x"
 		reused := on("an idempotency key of another request", subject, 422, 0, with("Idempotency-Key", "k"), "code=idempotency_mismatch")
 		reused.before = func(w *world) { w.do("POST", "/v1/agents", `{"name":"a"}`, with("Idempotency-Key", "k")) }
-		list = append(list, tooLarge, unknown, form, reused)
+		list = append(list, tooLarge, unknown, form, formOnce, reused)
 	}
 	return append(list,
 		scenario{name: "an empty patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{}`, status: 200},
@@ -522,7 +525,34 @@ func agentScenarios() []scenario {
 }
 
 func historyScenarios() []scenario {
+	stream := func(name, path, more string, status int, want ...string) scenario {
+		header := map[string]string{"Accept": "text/event-stream"}
+		if field, value, ok := strings.Cut(more, ": "); ok {
+			header[field] = value
+		}
+		return scenario{name: "a stream " + name, path: path, header: header, status: status, want: want}
+	}
 	return []scenario{
+		stream("of all there is", "/v1/events?until=now", "", 200, "Content-Type: text/event-stream", "X-Accel-Buffering: no"),
+		stream("of lines", "/v1/keys/{revoked.id}/events?until=now", "Accept: application/x-ndjson", 200, "Content-Type: application/x-ndjson"),
+		stream("of a key", "/v1/keys/{revoked.id}/events?until=now&from=3&type=key.revoked,keyledger.key.created", "", 200),
+		stream("of a foreign key", "/v1/keys/{other.id}/events", "Authorization: Bearer {bound.token}", 404),
+		stream("of no key", "/v1/keys/{absent.id}/events", "", 404),
+		stream("of a foreign owner", "/v1/events?workspace_id=other", "Authorization: Bearer {bound.token}", 404),
+		stream("without the scope", "/v1/events", "Authorization: Bearer {creator.token}", 403),
+		stream("from beyond the end", "/v1/events?from=1000", "", 409, "code=conflict"),
+		stream("of a key, after the end", "/v1/keys/{active.id}/events", "Last-Event-ID: 1000", 409, "code=conflict"),
+		stream("after what is no id", "/v1/events?from=1", "Last-Event-ID: kl_x", 400, "field=Last-Event-ID"),
+		stream("after the last number there is", "/v1/events", "Last-Event-ID: 18446744073709551615", 400, "field=Last-Event-ID"),
+		stream("from the last number there is", "/v1/events?from=18446744073709551615", "", 409),
+		stream("from nowhere", "/v1/events?from=a", "", 400, "field=from"),
+		stream("of an unknown type", "/v1/events?type=key.created,key.stolen", "", 400, "field=type"),
+		stream("of claims", "/v1/events?type=claim.taken", "", 400, "field=type"),
+		stream("until tomorrow", "/v1/events?until=tomorrow", "", 400, "field=until"),
+		stream("with a limit", "/v1/events?limit=1", "", 400, "field=limit"),
+		stream("with a cursor", "/v1/keys/{active.id}/events?cursor=AAAA", "", 400, "field=cursor"),
+		{name: "a page of a type", path: "/v1/events?type=key.created", status: 400, want: []string{"field=type"}},
+		{name: "a page until now", path: "/v1/keys/{active.id}/events?until=now", status: 400, want: []string{"field=until"}},
 		{name: "of a key", path: "/v1/keys/{revoked.id}/events", status: 200, want: []string{"next_cursor=<nil>"}},
 		{name: "of a key, from", path: "/v1/keys/{revoked.id}/events?from=3&limit=1", status: 200},
 		{name: "of no key", path: "/v1/keys/{absent.id}/events", status: 404},

@@ -37,12 +37,12 @@ func TestKeyGolden(t *testing.T) {
 		RevokedAt:         time.Date(2026, 3, 6, 12, 0, 0, 120000000, time.UTC),
 		RevokedBy:         "system",
 		RevokeReason:      "leaked",
-		Sequence:          42,
+		Revision:          42,
 		Use:               ledger.Use{LastAt: time.Date(2026, 3, 5, 23, 59, 59, 999999000, time.UTC), Count: 7},
 	}
 	for name, key := range map[string]*ledger.Key{
 		"key.json":       &k,
-		"key_empty.json": {ID: k.ID, Hint: "…", Environment: ledger.Test, Type: ledger.TypeInternal, CreatedAt: k.CreatedAt, UpdatedAt: k.CreatedAt, Sequence: 1},
+		"key_empty.json": {ID: k.ID, Hint: "…", Environment: ledger.Test, Type: ledger.TypeInternal, CreatedAt: k.CreatedAt, UpdatedAt: k.CreatedAt, Revision: 1},
 	} {
 		want, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {

@@ -47,6 +47,6 @@ func appendKey(b []byte, k *ledger.Key, now time.Time) []byte {
 	b = appendStringMember(b, `,"revoke_reason":null`, k.RevokeReason)
 	b = appendTimeMember(b, `,"last_used_at":null`, k.Use.LastAt)
 	b = appendUintMember(b, `,"use_count":`, k.Use.Count)
-	b = appendUintMember(b, `,"sequence":`, k.Sequence)
+	b = appendUintMember(b, `,"sequence":`, k.Revision)
 	return append(b, '}')
 }

@@ -40,6 +40,9 @@ func theContract(t testing.TB) *contract {
 	if err := doc.Validate(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	for _, media := range []string{"text/event-stream", "application/x-ndjson"} { // the tests of streams look into them
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.PlainBodyDecoder)
+	}
 	router, err := gorillamux.NewRouter(doc)
 	if err != nil {
 		t.Fatal(err)

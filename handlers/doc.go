@@ -3,7 +3,8 @@
 //
 // A request passes through one place, Server.ServeHTTP: it gets an Exchange, is matched to a Route, authenticated, run,
 // rendered, sent, counted and logged there, in that order. A Handler fills in the answer or returns an error; it writes
-// nothing and logs nothing itself. Rules live in the ledger package: a handler translates, the ledger decides.
+// nothing and logs nothing itself. What a handler leaves in Exchange.Stream is run after the header was sent, and writes
+// the body for as long as it takes. Rules live in the ledger package: a handler translates, the ledger decides.
 //
 // A dialect is a []Route with its own Render for errors, mounted with Server.Mount. It decodes bodies with
 // Exchange.Decode or on its own from Exchange.RawInput, runs commands with Exchange.Call, and answers with

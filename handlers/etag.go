@@ -8,10 +8,12 @@ import (
 	"keyledger/ledger"
 )
 
-// setETag sets the entity tag of a key: W/"<sequence of its last event>". It is weak (RFC 9110 section 8.8.1) because
-// it stands for what events made of the key, not for what its use (last_used_at, use_count) and the clock (status) add.
+// setETag sets the entity tag of a key: W/"<sequence of its last change>". It is weak (RFC 9110 section 8.8.1) because
+// it stands for what changes made of the key, not for what its use (last_used_at, use_count) and the clock (status) add.
+// Notices of the ledger (key.expiring, key.expired, key.first_used) leave it as it is: a caller would lose its If-Match
+// to them, though nothing that it saw has changed.
 func (x *Exchange) setETag(k *ledger.Key) {
-	x.setTag(k.Sequence)
+	x.setTag(k.Revision)
 }
 
 // setTag is setETag for what has its last event at a sequence.
@@ -24,7 +26,7 @@ func (x *Exchange) notModified(k *ledger.Key) bool {
 	for _, value := range x.Request.Header["If-None-Match"] {
 		for tag := range strings.SplitSeq(value, ",") {
 			tag = strings.TrimSpace(tag)
-			if tag == "*" || tagSequence(tag) == k.Sequence {
+			if tag == "*" || tagSequence(tag) == k.Revision {
 				return true
 			}
 		}

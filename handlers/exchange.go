@@ -28,6 +28,9 @@ type Exchange struct {
 	Status int    // of the answer; 200 when the handler leaves it
 	Body   []byte // of the answer; append to it, its room is reused
 
+	// Stream, when it is not nil, writes the body of the answer, after its header was sent, for as long as it takes.
+	Stream func(ctx context.Context, out *Outlet) error
+
 	server    *Server
 	route     *endpoint // nil: no route matched
 	render    func(*Exchange, error)
@@ -47,7 +50,8 @@ type Exchange struct {
 
 	// For the access line.
 	keyID   uuid.UUID // that the request is about
-	err     error     // that was answered
+	sent    int       // bytes of a stream
+	err     error     // that was answered, or that ended a stream
 	trouble error     // that the answer does not tell: it could not be sent, or not be remembered
 }
 
@@ -176,6 +180,9 @@ func (x *Exchange) send() {
 		if len(x.Body) > chunkedBeyond || x.Request.Method == http.MethodHead {
 			h["Content-Length"] = []string{strconv.Itoa(len(x.Body))}
 		}
+	}
+	if x.Stream != nil {
+		h["X-Accel-Buffering"] = s.noBuffering
 	}
 	x.writer.WriteHeader(x.Status)
 	if len(x.Body) > 0 {

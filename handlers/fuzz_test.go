@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +72,35 @@ func FuzzQueries(f *testing.F) {
 		}
 		if q, err := p.keyQuery(); err == nil && (q.Limit < 1 || q.Limit > ledger.MaxPage) {
 			t.Fatalf("limit %d", q.Limit)
+		}
+	})
+}
+
+// What a stream is asked for is a sequence to begin at, known forms and types, or a refusal that names where.
+func FuzzStreamRequests(f *testing.F) {
+	f.Add("from=1&type=key.created,key.revoked&until=now", "7", "text/event-stream")
+	f.Add("from=0", "", "application/x-ndjson;q=0.5, */*;q=0.1")
+	f.Add("from=18446744073709551615", "18446744073709551615", "a/b;q=,text/event-stream;q=9e999")
+	f.Add("type=,", "-1", ";;,")
+	f.Fuzz(func(t *testing.T, raw, last, accept string) {
+		if media := streamType([]string{accept}); media != "" && !strings.Contains(strings.ToLower(accept), media) {
+			t.Fatalf("%q gives %q", accept, media)
+		}
+		p, err := parseQuery(raw, []string{"from", "type", "until"})
+		if err != nil {
+			return
+		}
+		at, err := resumeAt(p, []string{last})
+		switch n, notANumber := strconv.ParseUint(last, 10, 64); {
+		case err != nil && ledger.CodeOf(err) != ledger.CodeInvalid:
+			t.Fatal(err)
+		case last != "" && notANumber != nil && err == nil:
+			t.Fatalf("%q is %d", last, at)
+		case last != "" && err == nil && at != n+1, at == 0 && err == nil && p["from"] != "":
+			t.Fatalf("after %q from %q it begins at %d", last, p["from"], at)
+		}
+		if types := eventTypes(p); len(types) != 0 && len(types) != strings.Count(p["type"], ",")+1 {
+			t.Fatalf("%q is %q", p["type"], types)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package handlers
 
 import (
 	"encoding/binary"
-	"strconv"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -14,6 +13,9 @@ func (a *api) keyEvents(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if media := streamType(x.Request.Header["Accept"]); media != "" {
+		return a.follow(x, media, &ledger.Selection{Key: id})
+	}
 	return a.history(x, list(x.route.Path, id.String(), x.Query), func(from uint64, limit int) ([]events.Event, error) {
 		return a.service.KeyEvents(x.Context(), &x.Principal, id, from, limit)
 	})
@@ -23,6 +25,9 @@ func (a *api) keyEvents(x *Exchange) error {
 func (a *api) events(x *Exchange) error {
 	p := x.Query
 	owner := ledger.Owner{Workspace: p["workspace_id"], Org: p["org_id"], AgentID: p["agent_id"]}
+	if media := streamType(x.Request.Header["Accept"]); media != "" {
+		return a.follow(x, media, &ledger.Selection{Owner: owner})
+	}
 	return a.history(x, list(x.route.Path, "", p), func(from uint64, limit int) ([]events.Event, error) {
 		return a.service.Events(x.Context(), &x.Principal, owner, from, limit)
 	})
@@ -30,6 +35,9 @@ func (a *api) events(x *Exchange) error {
 
 // history answers one page of events as CloudEvents. The next page begins after the last event of a full one.
 func (a *api) history(x *Exchange, here []byte, read func(from uint64, limit int) ([]events.Event, error)) error {
+	if err := x.Query.none("it is for a stream: Accept: "+eventStream+", or "+ndjson, "type", "until"); err != nil {
+		return err
+	}
 	limit, err := x.Query.limit()
 	if err != nil {
 		return err
@@ -68,11 +76,5 @@ func (a *api) firstSequence(p Parameters, here []byte) (uint64, error) {
 	if len(place) == 8 {
 		return binary.BigEndian.Uint64(place), nil
 	}
-	from := uint64(1)
-	if v, ok := p["from"]; ok {
-		if from, err = strconv.ParseUint(v, 10, 64); err != nil {
-			return 0, invalid("from", "it must be a sequence: a whole number")
-		}
-	}
-	return from, nil
+	return p.sequence("from", 1)
 }

@@ -59,8 +59,9 @@ type answer struct {
 // remembered are the headers of an answer that a repeat gets again.
 func remembered() []string { return []string{"Content-Type", "Etag", "Location", "Keyledger-Sequence"} }
 
-// run runs the command of an exchange, whose body is part of what is asked, unless it ran before.
-func (i *idempotency) run(x *Exchange, values []string, body []byte, handle func() error) error {
+// run runs the command of an exchange unless it ran before. asked is what is asked beside the method, the target and
+// If-Match: the body.
+func (i *idempotency) run(x *Exchange, values, asked []string, handle func() error) error {
 	key := values[0]
 	if len(values) > 1 || len(key) < 1 || len(key) > 255 || !visible(key) {
 		return invalid("Idempotency-Key", "the header must be one value of 1 to 255 visible ASCII characters")
@@ -73,7 +74,7 @@ func (i *idempotency) run(x *Exchange, values []string, body []byte, handle func
 		Since:   now,
 		Drawn:   now,
 		Salt:    make([]byte, 32),
-		Request: mac(i.keys.input, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("If-Match"), string(body)),
+		Request: mac(i.keys.input, append([]string{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header.Get("If-Match")}, asked...)...),
 	}
 	if _, err := rand.Read(one.mine.Salt); err != nil {
 		return fmt.Errorf("handlers: draw a salt: %w", err)

@@ -19,6 +19,9 @@ type metrics struct {
 	durations *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
 	decisions map[ledger.Decision]prometheus.Counter
+	streams   prometheus.Gauge
+	streamed  prometheus.Counter
+	dropped   prometheus.Counter
 	unmatched *routeMetrics
 }
 
@@ -37,7 +40,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"method", "route", "code"}),
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "keyledger_http_request_duration_seconds",
-			Help:    "Time from reading a request's header to having written its answer.",
+			Help:    "Time from reading a request's header to having written its answer; of a stream, the answer's header.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, 1, 5},
 		}, []string{"method", "route"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -45,12 +48,25 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help: "HTTP requests being answered.",
 		}),
 		decisions: make(map[ledger.Decision]prometheus.Counter),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "keyledger_streams_open",
+			Help: "Streams of events that are open.",
+		}),
+		streamed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyledger_stream_events_total",
+			Help: "Events written to streams.",
+		}),
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyledger_streams_dropped_total",
+			Help: "Streams ended because the client did not take in time what was written.",
+		}),
 	}
 	verifications := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyledger_verifications_total",
 		Help: "Tokens verified or authorized, by decision.",
 	}, []string{"code"})
-	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, verifications} {
+	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, verifications,
+		m.streams, m.streamed, m.dropped} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

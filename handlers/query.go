@@ -76,6 +76,29 @@ func (p Parameters) limit() (int, error) {
 	return n, nil
 }
 
+// sequence is a parameter that is a place in the ledger.
+func (p Parameters) sequence(name string, otherwise uint64) (uint64, error) {
+	v, ok := p[name]
+	if !ok {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 64)
+	if err != nil {
+		return 0, invalid(name, "it must be a sequence: a whole number")
+	}
+	return n, nil
+}
+
+// none refuses parameters that have no meaning with the rest of the request, telling why.
+func (p Parameters) none(why string, names ...string) error {
+	for _, name := range names {
+		if _, ok := p[name]; ok {
+			return invalid(name, why)
+		}
+	}
+	return nil
+}
+
 // oneOf is a parameter that has few values, empty when it is absent.
 func (p Parameters) oneOf(name string, values ...string) (string, error) {
 	v, ok := p[name]

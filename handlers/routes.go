@@ -147,8 +147,8 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
 	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor"}
 	place := []string{"limit", "cursor"}
-	page := []string{"from", "limit", "cursor"}
-	history := []string{"workspace_id", "org_id", "agent_id", "from", "limit", "cursor"}
+	page := []string{"from", "limit", "cursor", "type", "until"}
+	history := append([]string{"workspace_id", "org_id", "agent_id"}, page...)
 	return []Route{
 		{Method: post, Path: "/v1/keys/verify", Handle: a.verify},
 		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true},

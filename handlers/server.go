@@ -48,6 +48,7 @@ type Config struct {
 
 	MaxBody int64            // bytes of a request's body; DefaultMaxBody when 0
 	Timeout time.Duration    // of what waits for the log; DefaultTimeout when 0
+	Stream  StreamConfig     // of streams of events
 	Now     func() time.Time // time.Now when nil
 }
 
@@ -75,9 +76,11 @@ type Server struct {
 	metrics   *metrics
 	unmatched slog.Handler // of the access lines of requests that no route matched
 	once      *idempotency
+	streams   context.Context // ends when EndStreams is called
+	end       context.CancelFunc
 
 	// Header values that every answer shares.
-	noStore, noSniff, jsonType []string
+	noStore, noSniff, noBuffering, jsonType []string
 }
 
 // New gives a Server with the native API mounted.
@@ -94,6 +97,7 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	c.Stream.fill()
 	m, err := newMetrics(c.Registerer)
 	if err != nil {
 		return nil, err
@@ -103,15 +107,17 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		config:    c,
-		router:    mux.NewRouter().UseEncodedPath(),
-		endpoints: make(map[*mux.Route]*endpoint),
-		metrics:   m,
-		once:      &idempotency{memo: c.Memo, keys: keys, now: c.Now},
-		noStore:   []string{"no-store"},
-		noSniff:   []string{"nosniff"},
-		jsonType:  []string{"application/json"},
+		config:      c,
+		router:      mux.NewRouter().UseEncodedPath(),
+		endpoints:   make(map[*mux.Route]*endpoint),
+		metrics:     m,
+		once:        &idempotency{memo: c.Memo, keys: keys, now: c.Now},
+		noStore:     []string{"no-store"},
+		noSniff:     []string{"nosniff"},
+		noBuffering: []string{"no"},
+		jsonType:    []string{"application/json"},
 	}
+	s.streams, s.end = context.WithCancel(context.Background())
 	s.unmatched = s.routeLog("")
 	if err := s.Mount(nativeRoutes(s, keys), RenderProblem); err != nil {
 		return nil, err
@@ -137,22 +143,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	took := time.Since(x.started)
 	s.metrics.count(x, took)
+	cut := false
+	if x.Stream != nil && x.Request.Method != http.MethodHead {
+		cut = s.stream(x)
+		took = time.Since(x.started)
+	}
 	s.logAccess(x, took)
 	x.end()
 	s.exchanges.Put(x)
+	if cut {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // answer runs the request and turns a panic into an error.
 func (s *Server) answer(x *Exchange) (err error) {
-	defer func() {
-		switch v := recover(); v {
-		case nil:
-		case http.ErrAbortHandler:
-			panic(v)
-		default:
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
-		}
-	}()
+	defer caught(&err)
 	if err := s.match(x); err != nil {
 		return err
 	}
@@ -167,13 +173,28 @@ func (s *Server) answer(x *Exchange) (err error) {
 	if !x.route.Command && !x.route.Remote {
 		return x.route.Handle(x)
 	}
-	ctx, cancel := context.WithTimeout(x.Request.Context(), s.config.Timeout)
-	defer cancel()
-	x.Request = x.Request.WithContext(ctx)
+	request := x.Request
+	ctx, cancel := context.WithTimeout(request.Context(), s.config.Timeout)
+	defer func() { // the deadline is not that of a stream
+		cancel()
+		x.Request = request
+	}()
+	x.Request = request.WithContext(ctx)
 	if x.route.Command {
 		return s.command(x)
 	}
 	return x.route.Handle(x)
+}
+
+// caught turns a panic into an error. It is deferred.
+func caught(err *error) {
+	switch v := recover(); v {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(v)
+	default:
+		*err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+	}
 }
 
 // command runs a route that changes something, once per Idempotency-Key. A public one does not know its principal yet.
@@ -188,17 +209,17 @@ func (s *Server) command(x *Exchange) error {
 	if len(keys) == 0 || x.route.Public {
 		return handle()
 	}
-	body, err := x.Input()
+	body, err := x.RawInput() // whether it may be of its media type is for the handler to say
 	if err != nil {
 		return err
 	}
-	return s.once.run(x, keys, body, handle)
+	return s.once.run(x, keys, []string{string(body)}, handle)
 }
 
 // Once runs a change that a public Command makes, after its principal is known: once per principal and Idempotency-Key,
 // and a repeat gets the first answer, as on every other Command. Without a principal, or without that header, it just
-// runs it.
-func (x *Exchange) Once(change func() error) error {
+// runs it. asked is what the change depends on beside the method, the target, If-Match and the body.
+func (x *Exchange) Once(change func() error, asked ...string) error {
 	keys := x.Request.Header["Idempotency-Key"]
 	if len(keys) == 0 || x.actor() == "" {
 		return change()
@@ -207,7 +228,7 @@ func (x *Exchange) Once(change func() error) error {
 	if err != nil {
 		return err
 	}
-	return x.server.once.run(x, keys, body, change)
+	return x.server.once.run(x, keys, append(asked, string(body)), change)
 }
 
 // refuse makes the answer of x.err, dropping what the handler has begun.
@@ -216,6 +237,6 @@ func (x *Exchange) refuse() {
 	for _, name := range []string{"Etag", "Location", "Content-Type", "Keyledger-Sequence"} {
 		delete(h, name)
 	}
-	x.Body = x.Body[:0]
+	x.Body, x.Stream = x.Body[:0], nil
 	x.render(x, x.err)
 }

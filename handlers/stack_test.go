@@ -28,6 +28,9 @@ func newStack(t testing.TB, logger *slog.Logger) *stack {
 	})}
 }
 
+// address is where it serves.
+func (s *stack) address() string { return strings.TrimPrefix(s.URL, "http://") }
+
 // ask sends a request as a client does and decodes the answer.
 func (s *stack) ask(method, path, body string, header map[string]string, status int) map[string]any {
 	s.t.Helper()

@@ -30,7 +30,7 @@ type RegisterAgent struct {
 // DecideRegister decides on the registration of an agent that is not registered yet. It gets id when it has none.
 func DecideRegister(in *RegisterAgent, id uuid.UUID) (*events.Agent, error) {
 	owner := Owner{Workspace: in.Workspace, Org: in.Org, AgentID: orDefault(in.ID, id.String())}
-	if err := checkOwner(&owner); err != nil {
+	if err := CheckOwner(&owner); err != nil {
 		return nil, err
 	}
 	if in.Name == "" {

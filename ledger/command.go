@@ -156,7 +156,7 @@ func (s *Service) attempt(ctx context.Context, cmd *command) (Key, error) {
 	if err != nil || repeat {
 		return k, err
 	}
-	if cmd.call.IfSequence != 0 && cmd.scope != "" && cmd.call.IfSequence != k.Sequence {
+	if cmd.call.IfSequence != 0 && cmd.scope != "" && cmd.call.IfSequence != k.Revision {
 		return Key{}, &Error{Code: CodePrecondition, Detail: "the key has changed since you read it"}
 	}
 	now := s.now()

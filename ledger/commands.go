@@ -24,6 +24,9 @@ func (s *Service) Create(ctx context.Context, c *Call, in *Create) (Issued, erro
 	if err := allowOwner(&c.Principal, ScopeCreate, &in.Owner); err != nil {
 		return Issued{}, err
 	}
+	if err := CheckOwner(&in.Owner); err != nil { // before a token is made of it
+		return Issued{}, err
+	}
 	cmd := command{call: c, brought: in.Token, short: in.ShortToken, mint: in.Mint}
 	if err := c.draw(&cmd.event, &cmd.key); err != nil {
 		return Issued{}, err

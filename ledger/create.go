@@ -49,7 +49,7 @@ type Issued struct {
 
 // DecideCreate decides on a new key with this id and token.
 func DecideCreate(in *Create, id uuid.UUID, token Secret, now time.Time) (*events.Created, error) {
-	if err := checkOwner(&in.Owner); err != nil {
+	if err := CheckOwner(&in.Owner); err != nil {
 		return nil, err
 	}
 	if err := checkName("name", in.Name); err != nil {

@@ -28,7 +28,7 @@ const (
 // secret or what a foreign owner has.
 type Error struct {
 	Code       Code
-	Field      string // of the input, dotted, for CodeInvalid; "name" for the CodeConflict of a taken name
+	Field      string // of the input, dotted, for CodeInvalid; "name" for a taken name, "expires_at" for a CodeForbidden expiry
 	Detail     string
 	RetryAfter time.Duration // for CodeOverloaded, CodeUnavailable and CodeStale
 	Err        error

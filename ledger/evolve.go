@@ -10,25 +10,12 @@ import (
 // changes nothing; after a revocation nothing but the sequence moves.
 func Evolve(k Key, e *events.Event) Key {
 	next := k
-	switch p := e.Payload.(type) {
-	case *events.Created:
-		if k.CreatedAt.IsZero() {
-			next = created(e, p)
-		}
-	case *events.Updated:
-		next.update(p)
-	case *events.Rotated:
-		next.rotate(e, p)
-	case *events.Disabled:
-		next.DisabledAt = e.Time
-	case *events.Enabled:
-		next.DisabledAt = time.Time{}
-	case *events.Revoked:
-		next.RevokedAt, next.RevokedBy, next.RevokeReason = e.Time, e.Actor, p.Reason
-	default:
+	switch {
+	case next.change(e):
+		next.UpdatedAt, next.Revision = e.Time, e.Sequence
+	case !next.notice(e):
 		return k
 	}
-	next.UpdatedAt = e.Time
 	if !k.RevokedAt.IsZero() {
 		next = k
 	}
@@ -36,8 +23,46 @@ func Evolve(k Key, e *events.Event) Key {
 	return next
 }
 
+// change makes the change that e is, and tells whether it is one.
+func (k *Key) change(e *events.Event) bool {
+	switch p := e.Payload.(type) {
+	case *events.Created:
+		if k.CreatedAt.IsZero() {
+			*k = created(e, p)
+		}
+	case *events.Updated:
+		k.update(e, p)
+	case *events.Rotated:
+		k.rotate(e, p)
+	case *events.Disabled:
+		k.DisabledAt = e.Time
+	case *events.Enabled:
+		k.DisabledAt = time.Time{}
+	case *events.Revoked:
+		k.RevokedAt, k.RevokedBy, k.RevokeReason = e.Time, e.Actor, p.Reason
+	default:
+		return false
+	}
+	return true
+}
+
+// notice notes what a notice says, and tells whether e is one.
+func (k *Key) notice(e *events.Event) bool {
+	switch p := e.Payload.(type) {
+	case *events.Expiring:
+		k.announce(p.ExpiresAt, p.Horizon)
+	case *events.Expired:
+		k.announce(p.ExpiresAt, 0)
+	case *events.FirstUsed:
+		k.FirstUsed = true
+	default:
+		return false
+	}
+	return true
+}
+
 func created(e *events.Event, p *events.Created) Key {
-	return Key{
+	k := Key{
 		ID:          p.KeyID,
 		Owner:       p.Owner,
 		Name:        p.Name,
@@ -52,11 +77,12 @@ func created(e *events.Event, p *events.Created) Key {
 		CreatedAt:   e.Time,
 		CreatedBy:   e.Actor,
 		NotBefore:   p.NotBefore,
-		ExpiresAt:   p.ExpiresAt,
 	}
+	k.expire(e, p.ExpiresAt)
+	return k
 }
 
-func (k *Key) update(p *events.Updated) {
+func (k *Key) update(e *events.Event, p *events.Updated) {
 	if p.Name != nil {
 		k.Name = *p.Name
 	}
@@ -67,7 +93,7 @@ func (k *Key) update(p *events.Updated) {
 		k.Metadata = *p.Metadata
 	}
 	if p.ExpiresAt != nil {
-		k.expire(*p.ExpiresAt)
+		k.expire(e, *p.ExpiresAt)
 	}
 }
 
@@ -76,13 +102,17 @@ func (k *Key) rotate(e *events.Event, p *events.Rotated) {
 	k.Digest, k.Hint = p.Digest, p.Hint
 	k.RotatedAt = e.Time
 	if p.ExpiresAt != nil {
-		k.expire(*p.ExpiresAt)
+		k.expire(e, *p.ExpiresAt)
 	}
 }
 
-// expire moves the expiry. An earlier one ends the previous secret too, for good: a later one does not bring it back.
-func (k *Key) expire(at time.Time) {
-	k.ExpiresAt = at
+// expire moves the expiry, and its announcement begins anew. An earlier one ends the previous secret too, for good: a
+// later one does not bring it back.
+func (k *Key) expire(e *events.Event, at time.Time) {
+	k.ExpiresAt, k.ExpirySetAt, k.Announced = at, time.Time{}, time.Time{}
+	if !at.IsZero() {
+		k.ExpirySetAt = e.Time
+	}
 	if !at.IsZero() && k.PreviousExpiresAt.After(at) {
 		k.PreviousExpiresAt = at
 	}

@@ -47,6 +47,7 @@ func TestEvolve(t *testing.T) {
 		PreviousExpiresAt: at(65), // as the shorter expiry left it
 		DisabledAt:        at(6),
 		Sequence:          7,
+		Revision:          7,
 		LastEvent:         last.ID,
 	}
 	if !reflect.DeepEqual(k, want) {
@@ -55,6 +56,39 @@ func TestEvolve(t *testing.T) {
 	k = ledger.Evolve(k, event(resumption, 8, at(7)))
 	if !k.DisabledAt.IsZero() || k.Sequence != 8 {
 		t.Fatalf("an enabled key: %+v", k)
+	}
+}
+
+// Notices are noted of the expiry that they are about, the latest mark of it, and of nothing else.
+func TestEvolveNotices(t *testing.T) {
+	first, second := now.Add(week), now.Add(2*week)
+	expiring := func(at time.Time, horizon time.Duration) events.Payload {
+		return &events.Expiring{KeyID: keyID, ExpiresAt: at, Horizon: horizon}
+	}
+	var k ledger.Key
+	for i, step := range []struct {
+		payload                 events.Payload
+		setAt, announced        time.Time
+		revision, firstUsedFrom int
+	}{
+		{birth(func(c *events.Created) { c.ExpiresAt = first }), now.Add(1), time.Time{}, 1, 9},
+		{expiring(first, 2*day), now.Add(1), first.Add(-2 * day), 1, 9},
+		{expiring(first, 3*day), now.Add(1), first.Add(-2 * day), 1, 9},
+		{expiring(second, day), now.Add(1), first.Add(-2 * day), 1, 9},
+		{&events.FirstUsed{KeyID: keyID, At: now}, now.Add(1), first.Add(-2 * day), 1, 5},
+		{&events.Expired{KeyID: keyID, ExpiresAt: first}, now.Add(1), first, 1, 5},
+		{&events.Updated{KeyID: keyID, ExpiresAt: &second}, now.Add(7), time.Time{}, 7, 5},
+		{&events.Expired{KeyID: keyID, ExpiresAt: first}, now.Add(7), time.Time{}, 7, 5},
+		{pause, now.Add(7), time.Time{}, 9, 5},
+		{&events.Revoked{KeyID: keyID}, now.Add(7), time.Time{}, 10, 5},
+		{&events.Expired{KeyID: keyID, ExpiresAt: second}, now.Add(7), time.Time{}, 10, 5},
+	} {
+		n := i + 1
+		k = ledger.Evolve(k, event(step.payload, n, now.Add(time.Duration(n))))
+		if !k.ExpirySetAt.Equal(step.setAt) || !k.Announced.Equal(step.announced) ||
+			k.FirstUsed != (n >= step.firstUsedFrom) || k.Revision != uint64(step.revision) || k.Sequence != uint64(n) {
+			t.Fatalf("after event %d: %+v", n, k)
+		}
 	}
 }
 
@@ -116,7 +150,7 @@ func payloads() *rapid.Generator[events.Payload] {
 	})
 	digests := rapid.Custom(func(t *rapid.T) ledger.Digest { return ledger.Digest{rapid.Byte().Draw(t, "digest")} })
 	return rapid.Custom(func(t *rapid.T) events.Payload {
-		switch rapid.IntRange(0, 8).Draw(t, "type") {
+		switch rapid.IntRange(0, 11).Draw(t, "type") {
 		case 0:
 			return birth(expiring(times.Draw(t, "expiry")))
 		case 1:
@@ -143,6 +177,12 @@ func payloads() *rapid.Generator[events.Payload] {
 			return &events.Agent{ID: "a", Name: "b"}
 		case 7:
 			return &events.Claim{Kind: "root", Hash: "00", Holder: "a"}
+		case 8:
+			return &events.Expiring{KeyID: keyID, ExpiresAt: now.Add(500 * time.Second), Horizon: 7 * time.Second}
+		case 9:
+			return &events.Expired{KeyID: keyID, ExpiresAt: now.Add(500 * time.Second)}
+		case 10:
+			return &events.FirstUsed{KeyID: keyID, At: now}
 		default:
 			return nil
 		}
@@ -173,6 +213,20 @@ func checkStep(t *rapid.T, before, after *ledger.Key, e *events.Event) {
 			t.Fatalf("%T changed a key to %+v", e.Payload, after)
 		}
 		return
+	case *events.Expiring, *events.Expired, *events.FirstUsed:
+		same := *before
+		same.Sequence, same.LastEvent = after.Sequence, after.LastEvent
+		same.Announced, same.FirstUsed = after.Announced, after.FirstUsed
+		if !reflect.DeepEqual(&same, after) {
+			t.Fatalf("%T changed more than notices do, from\n%+v to\n%+v", e.Payload, before, after)
+		}
+	default:
+		if before.RevokedAt.IsZero() && after.Revision != e.Sequence {
+			t.Fatalf("after change %d the revision is %d", e.Sequence, after.Revision)
+		}
+	}
+	if after.Announced.After(after.ExpiresAt) || after.ExpiresAt.IsZero() != after.ExpirySetAt.IsZero() {
+		t.Fatalf("the expiry at %s was set at %s and announced up to %s", after.ExpiresAt, after.ExpirySetAt, after.Announced)
 	}
 	if after.Sequence != e.Sequence || after.LastEvent != e.ID {
 		t.Fatalf("after event %d the key says %d", e.Sequence, after.Sequence)

@@ -48,7 +48,7 @@ type Key struct {
 
 	CreatedAt         time.Time
 	CreatedBy         string
-	UpdatedAt         time.Time // of the last event
+	UpdatedAt         time.Time // of the last change
 	NotBefore         time.Time
 	ExpiresAt         time.Time
 	RotatedAt         time.Time
@@ -60,6 +60,11 @@ type Key struct {
 
 	Sequence  uint64    // of the key's last event: the guard of its next one
 	LastEvent uuid.UUID // id of that event
+	Revision  uint64    // sequence of the last event that changed the key, no notice: what callers see and state
+
+	ExpirySetAt time.Time // when ExpiresAt became what it is
+	Announced   time.Time // the last mark of ExpiresAt that was announced: see Expiry
+	FirstUsed   bool      // a first use was announced
 
 	// Use is filled by the views; it is no part of the aggregate.
 	Use Use

@@ -44,8 +44,9 @@ func checkName(field, name string) error {
 	return nil
 }
 
-// checkOwner applies checkID and checkName to every part of an owner.
-func checkOwner(o *Owner) error {
+// CheckOwner refuses an owner of which a part is not one: ids are 1 to MaxID bytes of UTF-8 without control characters,
+// the name of the agent is as that of a key.
+func CheckOwner(o *Owner) error {
 	for _, part := range [...]struct{ field, id string }{
 		{"workspace_id", o.Workspace},
 		{"org_id", o.Org},

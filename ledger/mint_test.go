@@ -40,6 +40,21 @@ func TestMint(t *testing.T) {
 	}
 }
 
+// A token may tell its owner, so none is made of an owner that is refused.
+func TestMintNeverSeesARefusedOwner(t *testing.T) {
+	w := newWorld(t)
+	before := w.log.Len()
+	mint := func(uuid.UUID, [32]byte) (string, error) {
+		t.Error("a token was made")
+		return "", nil
+	}
+	_, err := w.Create(w.ctx(), &w.root, &ledger.Create{Mint: mint, Owner: ledger.Owner{Peer: strings.Repeat("x", ledger.MaxID+1)}})
+	var e *ledger.Error
+	if !errors.As(err, &e) || e.Code != ledger.CodeInvalid || e.Field != "peer_id" || w.log.Len() != before {
+		t.Errorf("%v, %d events", err, w.log.Len()-before)
+	}
+}
+
 func TestMintRefuses(t *testing.T) {
 	w := newWorld(t)
 	id := w.create(ledger.Create{}).Key.ID

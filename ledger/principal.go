@@ -15,6 +15,13 @@ type Principal struct {
 	Owner     Owner
 	Scopes    Scopes
 	ExpiresAt time.Time
+
+	digest Digest // of the token that it came with; zero: it came without
+}
+
+// presents tells whether the token that p came with is still one of k, its key.
+func (p *Principal) presents(k *Key, now time.Time) bool {
+	return p.digest == Digest{} || p.digest == k.Digest || p.digest == k.PreviousDigest && now.Before(k.PreviousExpiresAt)
 }
 
 // Allow tells whether p may do what scope names to what belongs to owner. What lies outside the owner p is bound to is
@@ -109,7 +116,9 @@ func (p *Principal) grantExpiry(expiry time.Time) error {
 	if p.ExpiresAt.IsZero() || !expiry.IsZero() && !expiry.After(p.ExpiresAt) {
 		return nil
 	}
-	return forbidden("your key expires at %s: state an expires_at no later than that", p.ExpiresAt.Format(time.RFC3339))
+	e := forbidden("your key expires at %s: what it gives must expire no later than that", p.ExpiresAt.Format(time.RFC3339))
+	e.Field = "expires_at"
+	return e
 }
 
 // grantCreate applies the rules of granting to a new key.

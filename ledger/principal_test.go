@@ -196,8 +196,13 @@ func TestGrants(t *testing.T) {
 		"an invalid name":                 {ledger.CodeInvalid, ledger.Create{Owner: acme, Name: "\n", ExpiresAt: soon}},
 		"a microsecond more than its own": {ledger.CodeForbidden, ledger.Create{Owner: acme, ExpiresAt: soon.Add(time.Microsecond)}},
 	} {
-		if e := w.refused(refusal.code, made(refusal.in)); e.Detail == "" {
+		e := w.refused(refusal.code, made(refusal.in))
+		if e.Detail == "" {
 			t.Errorf("%s: refused without a word", name)
+		}
+		outlives := refusal.in.Owner == acme && (refusal.in.ExpiresAt.IsZero() || refusal.in.ExpiresAt.After(soon))
+		if e.Code == ledger.CodeForbidden && (e.Field == "expires_at") != outlives {
+			t.Errorf("%s: the field is %q", name, e.Field)
 		}
 	}
 	before := w.log.Len()

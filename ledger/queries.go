@@ -64,25 +64,36 @@ func (s *Service) KeyEvents(ctx context.Context, p *Principal, id uuid.UUID, fro
 // ledger:events:read. Events are stored by workspace, org and agent: an owner narrower than that, asked for or bound to,
 // has none here (CodeInvalid, CodeForbidden); KeyEvents gives those of its keys.
 func (s *Service) Events(ctx context.Context, p *Principal, owner Owner, from uint64, limit int) ([]events.Event, error) {
-	if owner.Peer != "" || owner.Session != "" {
-		return nil, invalid("peer_id", "events can be selected by workspace, org and agent")
-	}
-	owner, err := p.narrow(owner)
+	owner, err := s.eventOwner(p, owner)
 	if err != nil {
-		return nil, err
-	}
-	if err := p.may(ScopeEvents); err != nil {
-		return nil, err
-	}
-	if owner.Peer != "" || owner.Session != "" {
-		return nil, forbidden("your key is bound to a peer or a session: read the events of its keys")
-	}
-	if err := checkOwner(&owner); err != nil {
 		return nil, err
 	}
 	if err := checkLimit(limit); err != nil {
 		return nil, err
 	}
+	return s.scan(ctx, owner, from, limit)
+}
+
+// eventOwner is the owner whose events p gets when it asks for those of owner.
+func (s *Service) eventOwner(p *Principal, owner Owner) (Owner, error) {
+	if owner.Peer != "" || owner.Session != "" {
+		return Owner{}, invalid("peer_id", "events can be selected by workspace, org and agent")
+	}
+	owner, err := p.narrow(owner)
+	if err != nil {
+		return Owner{}, err
+	}
+	if err := p.may(ScopeEvents); err != nil {
+		return Owner{}, err
+	}
+	if owner.Peer != "" || owner.Session != "" {
+		return Owner{}, forbidden("your key is bound to a peer or a session: read the events of its keys")
+	}
+	return owner, CheckOwner(&owner)
+}
+
+// scan reads up to limit events of an owner from the log.
+func (s *Service) scan(ctx context.Context, owner Owner, from uint64, limit int) ([]events.Event, error) {
 	messages, err := s.log.Scan(ctx, events.OwnerFilter(owner.Workspace, owner.Org, owner.AgentID), from, limit)
 	if err != nil {
 		return nil, failed(err)

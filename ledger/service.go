@@ -15,7 +15,7 @@ type Call struct {
 	Principal Principal
 	RequestID string // at most 128 visible ASCII characters
 	Origin    events.Origin
-	// IfSequence, when not 0, is the sequence the caller saw (If-Match): another is CodePrecondition.
+	// IfSequence, when not 0, is the Key.Revision the caller saw (If-Match): another is CodePrecondition.
 	IfSequence uint64
 	// Entropy, when not nil, is where ids and secrets come from: the same bytes make the same command, so that its
 	// repetition after a lost answer is recognised and gives the first result. nil: crypto/rand.
@@ -32,6 +32,8 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
+	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
 }
 
@@ -40,6 +42,8 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	feed      *Feed
+	firsts    *firstUses
 	hooks     WebhookPolicy
 	prefix    string
 	staleness time.Duration
@@ -52,6 +56,7 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		feed:      c.Feed,
 		hooks:     c.Webhooks,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
@@ -60,8 +65,14 @@ func New(c Config) *Service {
 	if s.staleness == 0 {
 		s.staleness = 5 * time.Second
 	}
+	if s.feed == nil {
+		s.feed = new(Feed)
+	}
 	if s.clock == nil {
 		s.clock = time.Now
+	}
+	if c.FirstUses {
+		s.firsts = &firstUses{waiting: make(map[uuid.UUID]time.Time)}
 	}
 	return s
 }

@@ -50,6 +50,10 @@ type State interface {
 	// not disabled, not revoked.
 	Roots(ctx context.Context) ([]uuid.UUID, error)
 
+	// Expiries returns up to limit expiries that have not been announced in full (Key.Expiry) after a place and not
+	// later than until, in their order.
+	Expiries(ctx context.Context, after Place, until time.Time, limit int) ([]Expiry, error)
+
 	// Position is the sequence of the last event in the state. WaitFor returns when Position has reached sequence.
 	Position() uint64
 	WaitFor(ctx context.Context, sequence uint64) error

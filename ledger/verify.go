@@ -46,6 +46,8 @@ type Verification struct {
 	Decision Decision
 	Found    bool
 	Key      Key
+
+	previous bool // it is the key's previous secret
 }
 
 // Authenticate gives the principal of a token, and records its use as coming from origin. A token that is not that of
@@ -53,6 +55,17 @@ type Verification struct {
 // off from the log for longer than MaxStaleness.
 func (s *Service) Authenticate(ctx context.Context, token string, origin events.Origin) (Principal, error) {
 	v, err := s.decide(ctx, &Principal{}, &VerifyRequest{Token: token, Origin: origin})
+	return v.principal(err)
+}
+
+// Renew is Authenticate for whoever holds a connection open and kept only the digest of its token. It records no use.
+func (s *Service) Renew(ctx context.Context, d Digest) (Principal, error) {
+	v, err := s.decideDigest(ctx, &Principal{}, &VerifyRequest{}, d, s.clock())
+	return v.principal(err)
+}
+
+// principal is that of a valid token.
+func (v *Verification) principal(err error) (Principal, error) {
 	if err != nil {
 		return Principal{}, err
 	}
@@ -60,7 +73,15 @@ func (s *Service) Authenticate(ctx context.Context, token string, origin events.
 		return Principal{}, &Error{Code: CodeUnauthenticated, Detail: "the token is not valid"}
 	}
 	k := &v.Key
-	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt}, nil
+	return Principal{KeyID: k.ID, Owner: k.Owner, Scopes: k.Scopes, ExpiresAt: k.ExpiresAt, digest: v.digest()}, nil
+}
+
+// digest is that of the secret by which the key was found.
+func (v *Verification) digest() Digest {
+	if v.previous {
+		return v.Key.PreviousDigest
+	}
+	return v.Key.Digest
 }
 
 // Verify decides about a token, for a principal with the scope ledger:keys:verify, and records its use when it is valid.
@@ -85,22 +106,41 @@ func (s *Service) decide(ctx context.Context, p *Principal, r *VerifyRequest) (v
 		return v, nil
 	}
 	now := s.clock()
-	if now.Sub(s.state.Heard()) > s.staleness {
-		return v, &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	v, err = s.decideDigest(ctx, p, r, digest(r.Token), now)
+	if err != nil || v.Decision != Valid {
+		return v, err
 	}
-	var previous bool
-	v.Key, previous, v.Found, err = s.lookup(ctx, digest(r.Token))
+	if s.usage != nil {
+		s.usage.Touch(v.Key.ID, now, r.Origin)
+	}
+	if !v.Key.FirstUsed {
+		s.firsts.note(v.Key.ID, now)
+	}
+	return v, nil
+}
+
+// decideDigest is decide for the token of a digest. It records no use.
+func (s *Service) decideDigest(ctx context.Context, p *Principal, r *VerifyRequest, d Digest, now time.Time) (v Verification, err error) {
+	if err := s.fresh(now); err != nil {
+		return v, err
+	}
+	v.Key, v.previous, v.Found, err = s.lookup(ctx, d)
 	if err != nil {
 		return Verification{}, err
 	}
 	if !v.Found || !p.covers(&v.Key.Owner) {
 		return Verification{Decision: NotFound}, nil
 	}
-	v.Decision = r.judge(&v.Key, previous, now)
-	if v.Decision == Valid && s.usage != nil {
-		s.usage.Touch(v.Key.ID, now, r.Origin)
-	}
+	v.Decision = r.judge(&v.Key, v.previous, now)
 	return v, nil
+}
+
+// fresh is nil unless this node was cut off from the log for longer than MaxStaleness.
+func (s *Service) fresh(now time.Time) error {
+	if now.Sub(s.state.Heard()) > s.staleness {
+		return &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
+	}
+	return nil
 }
 
 // lookup finds the key of a digest. What is not there while this node is behind may just have come to another one, so

@@ -125,7 +125,7 @@ type UpdateWebhook struct {
 
 // DecideCreateWebhook decides on a new endpoint. plain allows http.
 func DecideCreateWebhook(in *CreateWebhook, id uuid.UUID, plain bool) (*events.Webhook, error) {
-	if err := checkOwner(&Owner{Workspace: in.Workspace, Org: in.Org, AgentID: in.Agent}); err != nil {
+	if err := CheckOwner(&Owner{Workspace: in.Workspace, Org: in.Org, AgentID: in.Agent}); err != nil {
 		return nil, err
 	}
 	if err := CheckWebhookURL(in.URL, plain); err != nil {

@@ -69,8 +69,9 @@ func newBareWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{t: t, log: ledgertest.NewLog(), clock: newClock()}
 	w.ear = &ear{Log: w.log}
-	w.state = ledgertest.Follow(t, w.ear, w.clock.Now)
-	w.Service = ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages})
+	feed := new(ledger.Feed)
+	w.state = ledgertest.Follow(t, w.ear, w.clock.Now, feed)
+	w.Service = ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Feed: feed})
 	return w
 }
 

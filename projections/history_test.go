@@ -30,7 +30,7 @@ func TestRandomHistories(t *testing.T) {
 		h := newHistory(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"create": h.create, "update": h.update, "rotate": h.rotate, "disable": h.disable, "revoke": h.revoke,
-			"agent": h.agent, "use": h.use, "wait": h.wait, "flush": h.flush, "crash": h.crash,
+			"agent": h.agent, "use": h.use, "announce": h.announce, "wait": h.wait, "flush": h.flush, "crash": h.crash,
 			"webhook": h.webhook,
 		})
 		h.check(t)
@@ -42,6 +42,7 @@ type history struct {
 	now     time.Time
 	log     *ledgertest.Log
 	service *ledger.Service
+	crier   *ledger.Announcer
 	call    *ledger.Call
 	live    []*running   // in memory, on disk
 	disks   []*vfs.MemFS // of these
@@ -63,6 +64,9 @@ func newHistory(t *rapid.T) *history {
 	}
 	h.service, h.call = rooted(t, h.live[0], h.log, func() time.Time { return h.now })
 	h.call.Principal.Scopes = ledger.ScopeAll
+	h.crier = ledger.NewAnnouncer(h.service, ledger.AnnouncerConfig{
+		Horizons: []time.Duration{time.Second, 5 * time.Minute}, FirstUses: 2,
+	})
 	h.learn(t, h.call.Principal.KeyID)
 	return h
 }
@@ -232,6 +236,14 @@ func (h *history) use(t *rapid.T) {
 	h.batches++
 }
 
+// announce gives the notices that are due, often much later.
+func (h *history) announce(t *rapid.T) {
+	h.now = h.now.Add(time.Duration(rapid.SampledFrom([]int{0, 1, 300, 1000}).Draw(t, "time")) * time.Second)
+	if err := h.crier.Look(t.Context()); err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
 func (h *history) wait(t *rapid.T) {
 	h.now = h.now.Add(time.Duration(rapid.IntRange(0, 500_000).Draw(t, "time")) * time.Microsecond)
 }
@@ -346,6 +358,9 @@ func (h *history) compare(t *rapid.T, name string, got, want ledger.State) {
 		slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 	}
 	same("roots", list(g, gotErr), list(w, wantErr))
+	for _, until := range []time.Time{h.now, h.now.Add(time.Hour)} {
+		same("expiries", list(allExpiries(t, got, until)), list(allExpiries(t, want, until)))
+	}
 	h.compareLists(t, name, got, want)
 	h.compareClaims(t, name, got, want)
 	h.compareWebhooks(t, name, got, want)
@@ -405,6 +420,20 @@ func allKeys(t tb, s ledger.State, q ledger.Query) (keys []ledger.Key) {
 			return keys
 		}
 		q.After = page.Next
+	}
+}
+
+// allExpiries follows the pages of the expiries to their end.
+func allExpiries(t tb, s ledger.State, until time.Time) (all []ledger.Expiry) {
+	for after := (ledger.Place{}); ; after = all[len(all)-1].Place {
+		page, err := s.Expiries(t.Context(), after, until, 3)
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
+		all = append(all, page...)
+		if len(page) < 3 {
+			return all
+		}
 	}
 }
 

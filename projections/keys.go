@@ -14,7 +14,7 @@ import (
 
 // keyView holds every key, packed, by its id. The table in memory is loaded from it and changed together with it.
 func (v *Views) keyView() view {
-	return view{name: "keys", version: 2, prefixes: string(keyPrefix), apply: v.applyKey}
+	return view{name: "keys", version: 3, prefixes: string(keyPrefix), apply: v.applyKey}
 }
 
 func (v *Views) applyKey(b *pebble.Batch, c *change) error {

@@ -26,8 +26,9 @@ const (
 	agentNamePrefix = 'n' // owner, name → agent id
 	agentListPrefix = 'g' // list, owner, newest first → workspace, org, agent id
 	rootPrefix      = 'r' // key id → nothing
+	expiryPrefix    = 'e' // expiry, key id → when it was set and announced
 	usePrefix       = 'u' // key id → last use
-	webhookPrefix   = 'e' // webhook id → webhook
+	webhookPrefix   = 'p' // webhook id → webhook
 )
 
 // Keys under metaPrefix.
@@ -69,6 +70,7 @@ func (v *Views) layout() []view {
 		v.agentKeyView(),
 		v.historyView(),
 		v.rootView(),
+		v.expiryView(),
 		v.claimView(),
 		v.agentView(),
 		v.webhookView(),

@@ -19,6 +19,11 @@ func TestStoredFormats(t *testing.T) {
 	k.Metadata = []byte(`{"a":1}`)
 	confined := typicalKey(8)
 	confined.UniqueName, confined.Confined = true, true
+	noticed := typicalKey(9)
+	noticed.Revision, noticed.ExpiresAt = noticed.Sequence-2, noticed.CreatedAt.Add(time.Hour)
+	noticed.ExpirySetAt, noticed.Announced = noticed.CreatedAt.Add(time.Minute), noticed.CreatedAt.Add(30*time.Minute)
+	noticed.FirstUsed, noticed.Environment, noticed.Type = true, "other", "another"
+	expiry, _ := noticed.Expiry()
 	a := ledger.Agent{ID: "bot", Name: "Bot", Workspace: "acme", CreatedAt: k.CreatedAt, CreatedBy: "system", Sequence: 300}
 	u := ledger.LastUse{Use: ledger.Use{LastAt: k.CreatedAt, Count: 200}, IP: "192.0.2.1", UserAgent: "curl"}
 	w := ledger.Webhook{ID: k.ID, Workspace: "acme", URL: "https://a", Types: "key.*", Name: "n", From: 301, SecretVersion: 2,
@@ -27,6 +32,8 @@ func TestStoredFormats(t *testing.T) {
 	for name, got := range map[string][]byte{
 		"key":        packKey(nil, &k, nil),
 		"confined":   packKey(nil, &confined, nil)[:4],
+		"noticed":    packKey(nil, &noticed, nil),
+		"expiry":     append(appendExpiry(nil, expiry.Place), packExpiry(&expiry)...),
 		"list":       appendPlace(appendList(nil, workspacePrefix, "acme"), ledger.Cursor{CreatedAt: k.CreatedAt, ID: k.ID}),
 		"history":    historyKey(k.ID, 300),
 		"claim":      claimKey("token", "abc"),
@@ -52,7 +59,13 @@ func storedFormats() map[string]string {
 			ea01ea9d9c39ea9d9c3916776f726b73706163652d37186465706c6f79206b657920371c6b6c5f30303037e280a67758
 			795a14726561642077726974654830316130356633652d303030302d373030302d383030302d30303030303030303030
 			3037077b2261223a317d`,
-		"confined":   "0901c1c3",
+		"confined": "0901c1c3",
+		"noticed": `
+			1f09c13301a0c4506c067ac3f3b8488c368cb0a6c308d193750f636983a3da8161f97e41a14333b4a3413c3cdf31e5cb
+			5d90196e007c99ca00404e0f76120b0a860986999de91a0b86d1ceb40d86a59c3916776f726b73706163652d39186465
+			706c6f79206b657920391c6b6c5f30303039e280a67758795a1472656164207772697465483031613035663365
+			2d303030302d373030302d383030302d3030303030303030303030390a6f746865720e616e6f74686572`,
+		"expiry":     "6580065bffb0b99db301a0c4506c067ac3f3b8488c368cb0a680f480b01a80c8ceb40d",
 		"list":       "770461636d657ff9a40125da0c02fe5f3baf93fa8d1e3a7becc536e954c3",
 		"history":    "6801a0c4506c0572e1c584133ac916ab3c000000000000012c",
 		"claim":      "6305746f6b656e03616263",

@@ -21,12 +21,14 @@ import (
 //	last event      varint of its first 48 bits minus those of the id, then its other 10 bytes
 //	sequence        uvarint
 //	times           for each flagged one: varint of microseconds since the time in the id, see clock
+//	notices         if flagged: see packNotices
 //	strings         for each flagged one: uvarint length*2 and bytes, or uvarint index*2+1 of a shared string
 //	metadata        if flagged: uvarint length and bytes
 //
 // A key's last use is not part of it. Shared strings and cold metadata occur in the memory table only.
 
-// Flags of a packed key. The strings and the times have a bit each, in the order of stringFields and timeFields.
+// Flags of a packed key. The strings and the times have a bit each, in the order of stringFields and timeFields. The
+// last code of environment and type says that it is a string that follows the others.
 const (
 	environmentShift = 0 // 2 bits
 	typeShift        = 2 // 3 bits
@@ -35,8 +37,10 @@ const (
 	coldFlag         = 1 << 7         // metadata is in Pebble only
 	timeShift        = 8              // 8 bits
 	updatedFlag      = 2 << timeShift // not updated: as created
-	stringShift      = 16             // 14 bits
-	uniqueFlag       = 1 << 30        // unique by name
+	stringShift      = 16             // 12 bits
+	noticesFlag      = 1 << 28
+	usedFlag         = 1 << 29 // its first use was announced
+	uniqueFlag       = 1 << 30 // unique by name
 	confinedFlag     = 1 << 31
 )
 
@@ -94,7 +98,10 @@ func packKey(dst []byte, k *ledger.Key, shared *dictionary) []byte {
 	for set := flags >> timeShift & 0xff; set != 0; set &= set - 1 {
 		dst = binary.AppendVarint(dst, times[bits.TrailingZeros32(set)].UnixMicro()-start)
 	}
-	for set := flags >> stringShift & (1<<14 - 1); set != 0; set &= set - 1 {
+	if flags&noticesFlag != 0 {
+		dst = packNotices(dst, k, start)
+	}
+	for set := flagsOfStrings(flags); set != 0; set &= set - 1 {
 		s := *texts[bits.TrailingZeros32(set)]
 		if shared != nil && set&-set&sharedStrings != 0 {
 			if i, ok := shared.index(s); ok {
@@ -127,16 +134,8 @@ func keyFlags(k *ledger.Key, texts *[14]*string, times *[8]*time.Time) (flags ui
 		}
 	}
 	environments, types := environments(), types()
-	if code := codeOf(environments[:], k.Environment); code >= 0 {
-		flags |= uint32(code) << environmentShift
-	} else {
-		flags |= 1 << (stringShift + 12)
-	}
-	if code := codeOf(types[:], k.Type); code >= 0 {
-		flags |= uint32(code) << typeShift
-	} else {
-		flags |= 1 << (stringShift + 13)
-	}
+	flags |= codeOf(environments[:], k.Environment) << environmentShift
+	flags |= codeOf(types[:], k.Type) << typeShift
 	if k.PreviousDigest != (ledger.Digest{}) {
 		flags |= previousFlag
 	}
@@ -149,16 +148,35 @@ func keyFlags(k *ledger.Key, texts *[14]*string, times *[8]*time.Time) (flags ui
 	if k.Confined {
 		flags |= confinedFlag
 	}
+	if k.FirstUsed {
+		flags |= usedFlag
+	}
+	if hasNotices(k) {
+		flags |= noticesFlag
+	}
 	return flags
 }
 
-func codeOf(names []string, name string) int {
+// codeOf is the code of a name: its index, or that of the last one for any other string.
+func codeOf(names []string, name string) uint32 {
 	for code, n := range names {
 		if n == name {
-			return code
+			return uint32(code)
 		}
 	}
-	return -1
+	return uint32(len(names) - 1)
+}
+
+// flagsOfStrings are the bits of the strings that a packed key has, in the order of stringFields.
+func flagsOfStrings(flags uint32) uint32 {
+	set := flags >> stringShift & (1<<12 - 1)
+	if flags>>environmentShift&3 == 3 {
+		set |= 1 << 12
+	}
+	if flags>>typeShift&7 == 7 {
+		set |= 1 << 13
+	}
+	return set
 }
 
 // unpackKey sets k to the packed key at the start of src and returns its length in bytes. The strings of k alias src,
@@ -186,9 +204,13 @@ func unpackKey(src []byte, k *ledger.Key, shared *dictionary) (n int, cold bool,
 	environments, types := environments(), types()
 	k.Environment = environments[flags>>environmentShift&3]
 	k.Type = types[flags>>typeShift&7]
-	k.UniqueName, k.Confined = flags&uniqueFlag != 0, flags&confinedFlag != 0
+	k.UniqueName, k.Confined, k.FirstUsed = flags&uniqueFlag != 0, flags&confinedFlag != 0, flags&usedFlag != 0
+	k.Revision, k.ExpirySetAt = k.Sequence, usualSetAt(k)
+	if flags&noticesFlag != 0 {
+		r.notices(k, start)
+	}
 	texts := stringFields(k)
-	for set := flags >> stringShift & (1<<14 - 1); set != 0; set &= set - 1 {
+	for set := flagsOfStrings(flags); set != 0; set &= set - 1 {
 		*texts[bits.TrailingZeros32(set)] = r.text(shared)
 	}
 	cold = flags&coldFlag != 0

@@ -218,7 +218,8 @@ func (v *Views) apply(bursts []*burst) error {
 	all := v.db.NewBatch()
 	defer all.Close()
 	var c change
-	position := v.Position()
+	before := v.Position()
+	position := before
 	for _, burst := range bursts {
 		for i := range burst.events {
 			e := &burst.events[i]
@@ -231,10 +232,10 @@ func (v *Views) apply(bursts []*burst) error {
 			position = e.Sequence
 		}
 	}
-	if position == v.Position() {
+	if position == before {
 		return nil
 	}
-	v.metrics.applied(int(position - v.Position()))
+	v.metrics.applied(int(position - before))
 	for _, part := range v.parts {
 		if err := all.Apply(part, nil); err != nil {
 			return err
@@ -250,7 +251,20 @@ func (v *Views) apply(bursts []*burst) error {
 	clear(v.pending)
 	v.dirty.Store(true)
 	v.position.Store(position)
+	for _, burst := range bursts {
+		if shown := later(burst.events, before); len(shown) > 0 {
+			v.options.Applied(shown)
+		}
+	}
 	return nil
+}
+
+// later are the events after a sequence.
+func later(list []events.Event, sequence uint64) []events.Event {
+	for len(list) > 0 && list[0].Sequence <= sequence {
+		list = list[1:]
+	}
+	return list
 }
 
 func (v *Views) applyEvent(e *events.Event, c *change) error {

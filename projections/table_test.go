@@ -32,6 +32,7 @@ func typicalKey(n int) ledger.Key {
 		CreatedBy:   fmt.Sprintf("01a05f3e-0000-7000-8000-%012d", n%50),
 		UpdatedAt:   at,
 		Sequence:    uint64(n + 1),
+		Revision:    uint64(n + 1),
 		LastEvent:   idAt(at, -n),
 	}
 	k.Digest = digestOf(n)
@@ -74,7 +75,9 @@ func anyKey() *rapid.Generator[ledger.Key] {
 			Sequence:   rapid.Uint64().Draw(t, "sequence"),
 			UniqueName: rapid.Bool().Draw(t, "unique name"),
 			Confined:   rapid.Bool().Draw(t, "confined"),
+			FirstUsed:  rapid.Bool().Draw(t, "first used"),
 		}
+		k.Revision = k.Sequence - rapid.Uint64Range(0, min(k.Sequence, 1<<40)).Draw(t, "notices")
 		copy(k.ID[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "id"))
 		copy(k.LastEvent[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "event"))
 		copy(k.Digest[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "digest"))
@@ -86,6 +89,10 @@ func anyKey() *rapid.Generator[ledger.Key] {
 		}
 		for _, at := range timeFields(&k) {
 			*at = when.Draw(t, "time")
+		}
+		k.ExpirySetAt, k.Announced = usualSetAt(&k), when.Draw(t, "announced")
+		if !k.ExpiresAt.IsZero() && rapid.Bool().Draw(t, "another expiry") {
+			k.ExpirySetAt = time.UnixMicro(rapid.Int64Range(-1e15, 4e15).Draw(t, "set")).UTC()
 		}
 		if n := rapid.SampledFrom([]int{0, 1, maxHotMetadata, maxHotMetadata + 1, 4000}).Draw(t, "metadata"); n > 0 {
 			k.Metadata = []byte(strings.Repeat("m", n))

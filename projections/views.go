@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keyledger/events"
 	"keyledger/ledger"
 )
 
@@ -34,6 +35,10 @@ type Options struct {
 
 	// Metrics is where the metrics of the views are registered until Close; nil: nowhere.
 	Metrics prometheus.Registerer
+
+	// Applied is called with the events of every commit after the views show them, in order and one call at a time, for
+	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
+	Applied func([]events.Event)
 
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
@@ -92,6 +97,9 @@ func Open(o Options) (*Views, error) {
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Applied == nil {
+		o.Applied = func([]events.Event) {}
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, uint64, uint64) {}

@@ -95,7 +95,7 @@ func (r *running) catchUp(t tb, uses uint64) {
 // rooted is a ledger on the views, with a root principal.
 func rooted(t tb, v ledger.State, log ledger.Log, now func() time.Time) (*ledger.Service, *ledger.Call) {
 	t.Helper()
-	s := ledger.New(ledger.Config{Log: log, State: v, Now: now})
+	s := ledger.New(ledger.Config{Log: log, State: v, Now: now, FirstUses: true})
 	root, made, err := s.Bootstrap(t.Context(), ledger.Secret{})
 	if err != nil || !made {
 		t.Fatalf("bootstrap: made %v, %v", made, err)

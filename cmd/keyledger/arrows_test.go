@@ -18,18 +18,26 @@ func arrows() map[string][]string {
 		"projections":           {"events", "ledger"},
 		"handlers/webhooks":     {"events", "ledger"},
 		"handlers":              {"events", "ledger", "projections", "handlers/webhooks"},
-		"client":                {"events"},
+		"handlers/agentex":      {"events", "ledger", "projections", "handlers", "handlers/webhooks"},
+		"handlers/fastapi":      {},
+		"handlers/honcho":       {"events", "ledger", "projections", "handlers", "handlers/webhooks"},
+		"handlers/imtegrate":    {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
+		"handlers/openlayer":    {"events", "ledger", "projections", "handlers", "handlers/webhooks"},
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
-		"cmd/keyledger":         {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/webhooks", "client"},
+		"client":                {"events"},
+		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "client"},
 	}
 }
 
 // reserved are packages from elsewhere, each with all below it, that only some packages of this module may import.
 func reserved() map[string][]string {
 	return map[string][]string{
-		"net/http":               {"handlers", "handlers/webhooks", "handlers/handlerstest", "client", "cmd/keyledger"},
+		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
+			"handlers/webhooks", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
+		"github.com/golang-jwt":  {"handlers/honcho"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
 		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},
 		"github.com/spf13":       {"cmd/keyledger"},

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -84,4 +85,62 @@ func TestNATSIsNotThere(t *testing.T) {
 		pause()
 	}
 	s.end(t, data, exitOK)
+}
+
+// TestNoticesOfTwoNodes: a key that is used on both nodes, and one that expires, are announced, each thing once.
+func TestNoticesOfTwoNodes(t *testing.T) {
+	external := []string{
+		"--nats", externalNATS(t), "--secret", "one-secret-for-all-nodes-of-a-ledger", "--expiry-notices", "1s",
+	}
+	a, b := start(t, t.TempDir(), external...), start(t, t.TempDir(), external...)
+	on, other := a.client(t), b.client(t)
+	ctx := t.Context()
+	used, err := on.CreateKey(ctx, client.CreateKey{Name: "used"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*client.Client{on, other} {
+		v, err := c.Verify(ctx, client.Verify{Token: used.Token}, client.MinSequence(used.Sequence))
+		if err != nil || !v.Valid {
+			t.Fatalf("verify: %v, %v", v.Code, err)
+		}
+	}
+	short, err := on.CreateKey(ctx, client.CreateKey{Name: "short", ExpiresAt: time.Now().Add(2 * time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitHistory(t, other, used.ID, "key.created key.first_used")
+	awaitHistory(t, other, short.ID, "key.created key.expiring key.expired")
+	awaitHistory(t, on, used.ID, "key.created key.first_used")
+	name := "renamed"
+	if _, err := on.UpdateKey(ctx, used.ID, client.UpdateKey{Name: &name}, client.IfSequence(used.Sequence)); err != nil {
+		t.Errorf("a change of what was only used since: %v", err)
+	}
+	key, err := on.Key(ctx, short.ID)
+	if err != nil || key.Status != client.Expired || key.Sequence != short.Sequence {
+		t.Errorf("the key is %s at %d, created at %d: %v", key.Status, key.Sequence, short.Sequence, err)
+	}
+}
+
+// awaitHistory waits until a key has as many events as want names, and fails unless they are these.
+func awaitHistory(t *testing.T, c *client.Client, id, want string) {
+	t.Helper()
+	var types []string
+	for deadline := time.Now().Add(patience); len(types) < len(strings.Fields(want)); {
+		types = nil
+		var last uint64
+		for e, err := range c.KeyEvents(t.Context(), id, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			types, last = append(types, strings.TrimPrefix(e.Type, "keyledger.")), e.Sequence
+		}
+		if time.Now().After(deadline) {
+			break
+		}
+		_, _ = c.Key(t.Context(), id, client.MinSequence(last+1)) // the server waits for what comes next
+	}
+	if got := strings.Join(types, " "); got != want {
+		t.Errorf("the history is %s, want %s", got, want)
+	}
 }

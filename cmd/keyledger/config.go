@@ -29,6 +29,10 @@ type config struct {
 	natsCreds                 string
 	natsCA, natsCert, natsKey string
 	natsListen                string
+	calloutSeed               string
+	calloutSeedFile           string
+	calloutAccount            string
+	natsSystem                string
 	replicas                  int
 	diskReserve               int64 // MiB
 
@@ -40,6 +44,16 @@ type config struct {
 	metricsPublic  bool
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
+
+	dialects                       string
+	dialectList                    []string // parsed from dialects
+	imtegrateOrg                   string
+	agentexOpen                    bool
+	honchoSecret, honchoSecretFile string
+
+	expiryNotices string
+	horizons      []time.Duration // parsed from expiryNotices
+	firstUsedRate int
 
 	webhookPrivate  bool
 	webhookWaits    string
@@ -55,7 +69,7 @@ type config struct {
 func (c *config) flags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&c.http, "http", ":8080", "address to serve HTTP on; port 0 takes a free one, see http.addr in the data folder")
-	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM file of the server's certificate chain: serves HTTPS")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM file of the server's certificate chain: serves HTTPS, and TLS to subscribers")
 	f.StringVar(&c.tlsKey, "tls-key", "", "PEM file of the certificate's key")
 	f.StringVar(&c.data, "data", "./data", "folder of everything that is kept")
 	f.StringVar(&c.nats, "nats", "", "URL of an external NATS with JetStream, several with commas; empty runs one in this process")
@@ -63,7 +77,11 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.natsCA, "nats-ca", "", "PEM file of the certificates that may vouch for the external NATS")
 	f.StringVar(&c.natsCert, "nats-cert", "", "PEM file of the certificate to show to the external NATS")
 	f.StringVar(&c.natsKey, "nats-key", "", "PEM file of that certificate's key")
-	f.StringVar(&c.natsListen, "nats-listen", "", "address of a NATS client port of the NATS in this process; empty opens none")
+	f.StringVar(&c.natsListen, "nats-listen", "", "address for subscribers to the NATS in this process; port 0 takes a free one, see nats.addr in the data folder; empty opens none")
+	f.StringVar(&c.calloutSeed, "nats-auth-callout-seed", "", "seed of the account key that is the issuer of the external NATS's auth_callout: admits subscribers there")
+	f.StringVar(&c.calloutSeedFile, "nats-auth-callout-seed-file", "", "file that holds this seed")
+	f.StringVar(&c.calloutAccount, "nats-auth-callout-account", jetstream.SubscribersAccount, "account of the external NATS that subscribers are put into")
+	f.StringVar(&c.natsSystem, "nats-system", "", "URL of the external NATS with a user of its system account: subscribers whose keys end are disconnected at once, else within a minute")
 	f.IntVar(&c.replicas, "replicas", 1, "servers of the external NATS that hold each event: 1, 3 or 5")
 	f.Int64Var(&c.diskReserve, "disk-reserve", jetstream.DefaultReserve>>20, "MiB of free disk space below which the NATS in this process stores nothing more")
 	f.StringVar(&c.rootToken, "root-token", "", "token of the first root key, 32 to 512 characters; empty makes one at the first start")
@@ -72,10 +90,17 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
+	f.StringVar(&c.expiryNotices, "expiry-notices", "7d,1d", "how long before the expiry of a key a key.expiring event says so, with commas; none for no such events")
+	f.IntVar(&c.firstUsedRate, "first-used-rate", 200, "most key.first_used events that this node stores in a second, the others later; 0 for no such events")
+	f.StringVar(&c.honchoSecret, "honcho-jwt-secret", "", "secret that signs Honcho's keys, its AUTH_JWT_SECRET; empty makes none, as a Honcho with authentication off")
+	f.StringVar(&c.honchoSecretFile, "honcho-jwt-secret-file", "", "file that holds Honcho's secret")
 	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
+	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
+	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
 	f.BoolVar(&c.webhookPrivate, "webhook-allow-private", false, "let webhooks lead to private and loopback addresses, and to http")
 	f.StringVar(&c.webhookWaits, "webhook-schedule", "5s,5m,30m,2h,5h,10h,14h,20h,24h", "waits before each further attempt to deliver an event to a webhook")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
@@ -90,6 +115,12 @@ func (c *config) check() error {
 		return err
 	}
 	if c.secret, err = secretOf("secret", c.secret, c.secretFile); err != nil {
+		return err
+	}
+	if c.honchoSecret, err = secretOf("honcho-jwt-secret", c.honchoSecret, c.honchoSecretFile); err != nil {
+		return err
+	}
+	if c.calloutSeed, err = secretOf("nats-auth-callout-seed", c.calloutSeed, c.calloutSeedFile); err != nil {
 		return err
 	}
 	if err := errors.Join(c.checkAddresses(), c.checkNATS(), c.checkSecrets(), c.checkRest()); err != nil {
@@ -121,12 +152,16 @@ func (c *config) checkNATS() error {
 		return errors.Join(
 			needs(c.natsCreds == "" && c.natsCA == "" && c.natsCert == "" && c.natsKey == "",
 				"--nats-creds, --nats-ca, --nats-cert and --nats-key need --nats"),
+			needs(c.calloutSeed == "" && c.natsSystem == "", "--nats-auth-callout-seed and --nats-system need --nats"),
 			needs(c.diskReserve > 0 && c.diskReserve < 1<<40, "--disk-reserve: more than 0"),
 			needs(c.replicas == 1, "--replicas: the NATS in this process is one server; more need --nats"),
 			c.checkNATSListen(),
 		)
 	}
 	return errors.Join(
+		needs(c.natsSystem == "" || c.calloutSeed != "", "--nats-system needs --nats-auth-callout-seed"),
+		needs(c.calloutSeed == "" || jetstream.CheckCalloutSeed(c.calloutSeed) == nil,
+			"--nats-auth-callout-seed: the seed of an account key, which begins with SA"),
 		needs(c.natsListen == "", "--nats-listen is for the NATS in this process: leave it out with --nats"),
 		needs(c.replicas == 1 || c.replicas == 3 || c.replicas == 5, "--replicas: 1, 3 or 5"),
 		needs((c.natsCert == "") == (c.natsKey == ""), "--nats-cert and --nats-key go together"),
@@ -162,7 +197,15 @@ func (c *config) checkRest() error {
 		}
 		c.trustedProxies = append(c.trustedProxies, prefix)
 	}
+	var err error
+	c.dialectList, err = parseDialects(c.dialects)
 	return errors.Join(
+		err,
+		needs(ledger.CheckOwner(&ledger.Owner{Org: c.imtegrateOrg}) == nil,
+			fmt.Sprintf("--imtegrate-default-org: at most %d bytes without control characters", ledger.MaxID)),
+		c.checkAgentex(),
+		c.parseNotices(),
+		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
@@ -179,6 +222,29 @@ func (c *config) checkSchedule() error {
 			return errors.New("--webhook-schedule: waits such as 5s,5m,2h, each more than 0")
 		}
 		c.webhookSchedule = append(c.webhookSchedule, d)
+	}
+	return nil
+}
+
+// maxFirstUsedRate is above what a ledger can store.
+const maxFirstUsedRate = 100_000
+
+// parseNotices reads the horizons of expiry notices.
+func (c *config) parseNotices() error {
+	c.horizons = nil
+	if c.expiryNotices == "" || c.expiryNotices == "none" {
+		return nil
+	}
+	for text := range strings.SplitSeq(c.expiryNotices, ",") {
+		var horizon span
+		if err := horizon.Set(strings.TrimSpace(text)); err != nil {
+			return fmt.Errorf("--expiry-notices: %w", err)
+		}
+		d := horizon.duration()
+		if d <= 0 || d%time.Second != 0 {
+			return fmt.Errorf("--expiry-notices: %q is not a number of whole seconds above 0", text)
+		}
+		c.horizons = append(c.horizons, d)
 	}
 	return nil
 }

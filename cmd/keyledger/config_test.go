@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -94,5 +95,38 @@ func TestUnknownVariables(t *testing.T) {
 	env := newEnvironment([]string{"KEYLEDGER_NAME=a", "KEYLEDGER_NAMES=b", "KEYLEDGER_DATUM=c", "HOME=/", "KEYLEDGER_EMPTY="})
 	if got := env.unknown(flags); !slices.Equal(got, []string{"KEYLEDGER_DATUM", "KEYLEDGER_NAMES"}) {
 		t.Fatalf("got %v", got)
+	}
+}
+
+func TestNoticeSettings(t *testing.T) {
+	const hour = time.Hour
+	for _, test := range []struct {
+		args []string
+		want []time.Duration // nil and refused: an error
+		bad  string
+	}{
+		{nil, []time.Duration{168 * hour, 24 * hour}, ""},
+		{[]string{"--expiry-notices", "1h, 90s,2d12h"}, []time.Duration{hour, 90 * time.Second, 60 * hour}, ""},
+		{[]string{"--expiry-notices", "none"}, nil, ""},
+		{[]string{"--expiry-notices", ""}, nil, ""},
+		{[]string{"--expiry-notices", "7d,soon"}, nil, "--expiry-notices: "},
+		{[]string{"--expiry-notices", "0s"}, nil, "--expiry-notices: "},
+		{[]string{"--expiry-notices", "1500ms"}, nil, "--expiry-notices: "},
+		{[]string{"--expiry-notices", "1d,"}, nil, "--expiry-notices: "},
+		{[]string{"--first-used-rate", "-1"}, nil, "--first-used-rate: "},
+	} {
+		var c config
+		flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+		c.flags(flags)
+		if err := flags.Parse(test.args); err != nil {
+			t.Fatal(err)
+		}
+		err := c.check()
+		if test.bad == "" && (err != nil || !slices.Equal(c.horizons, test.want)) {
+			t.Errorf("%q: got %v, %v, want %v", test.args, c.horizons, err, test.want)
+		}
+		if test.bad != "" && (err == nil || !strings.Contains(err.Error(), test.bad)) {
+			t.Errorf("%q: got %v", test.args, err)
+		}
 	}
 }

@@ -21,7 +21,8 @@ import (
 //	views/          the views; may be deleted while no process runs, they are rebuilt from the ledger
 //	server.secret   the server secret, when none was configured
 //	root.token      the first root key's token, when none was configured
-//	http.addr       where this process listens, while it runs
+//	http.addr       where this process serves HTTP, while it runs
+//	nats.addr       where the NATS in this process takes subscribers, while it does
 type dataFolder struct {
 	path string
 	lock *flock.Flock

@@ -10,7 +10,7 @@ import (
 // greet tells a human what to do next, or a log collector that the node is ready: a log never holds the token.
 func (n *node) greet() {
 	if n.config.logFormat == "json" {
-		n.log.Info("ready", "version", version(), "url", n.url, "data", n.folder.path)
+		n.log.Info("ready", "version", version(), "url", n.url, "nats", n.natsURL, "data", n.folder.path)
 		if n.rootToken != "" {
 			n.log.Info("the root key was made", "token_file", n.folder.file(rootTokenFile))
 		}
@@ -24,8 +24,8 @@ func (n *node) greet() {
 	fmt.Fprintf(&b, "\nkeyledger %s is ready.\n\n", version())
 	fmt.Fprintf(&b, "  API         %s\n", n.url)
 	fmt.Fprintf(&b, "  data        %s\n", n.folder.path)
-	if n.config.natsListen != "" {
-		fmt.Fprintf(&b, "  NATS        nats://%s\n", reachable(n.server.Addr()))
+	if n.natsURL != "" {
+		fmt.Fprintf(&b, "  NATS        %s\n", n.natsURL)
 	}
 	if n.rootToken != "" {
 		fmt.Fprintf(&b, "  root token  %s  (shown this once; also in %s)\n", n.rootToken, token)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers/webhooks"
@@ -26,20 +28,24 @@ type node struct {
 	undo     *cleanups
 	failed   chan error // what ended in the background, though it should not
 
-	folder    *dataFolder
-	secret    string
-	metrics   *prometheus.Registry
-	gate      *gate
-	http      *http.Server
-	url       string
-	server    *jetstream.Server // nil: the NATS is external
-	broken    atomic.Pointer[error]
-	events    *jetstream.Log
-	views     *projections.Views
-	usage     *ledger.Usage
-	service   *ledger.Service
-	webhooks  *webhooks.Dispatcher
-	rootToken string // minted at this start, to be shown
+	folder      *dataFolder
+	secret      string
+	certificate *tls.Config // nil: no TLS
+	metrics     *prometheus.Registry
+	gate        *gate
+	http        *http.Server
+	url         string
+	natsURL     string            // of subscribers; empty when the NATS is external or does not listen
+	server      *jetstream.Server // nil: the NATS is external
+	broken      atomic.Pointer[error]
+	nats        *nats.Conn
+	events      *jetstream.Log
+	views       *projections.Views
+	feed        ledger.Feed
+	usage       *ledger.Usage
+	service     *ledger.Service
+	webhooks    *webhooks.Dispatcher
+	rootToken   string // minted at this start, to be shown
 }
 
 func newNode(c *config, stderr io.Writer) *node {
@@ -101,6 +107,8 @@ func (n *node) start(ctx context.Context) error {
 		{"following the ledger", n.follow},
 		{"catching up with the ledger", n.catchUp},
 		{"making the root key", n.makeRoot},
+		{"admitting subscribers", n.admit},
+		{"announcing notices", n.storeNotices},
 		{"opening the gate", n.open},
 	} {
 		begin := time.Now()

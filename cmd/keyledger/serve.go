@@ -94,32 +94,36 @@ func (n *node) fingerprint() string {
 // listen takes the port early: so a port in use is found before the stores are touched, and /healthz answers while
 // they load. Everything else answers 503 until open.
 func (n *node) listen(ctx context.Context) error {
-	var certificate *tls.Config
 	scheme := "http"
 	if n.config.tlsCert != "" {
 		pair, err := tls.LoadX509KeyPair(n.config.tlsCert, n.config.tlsKey)
 		if err != nil {
 			return fmt.Errorf("certificate: %w", err)
 		}
-		certificate, scheme = &tls.Config{Certificates: []tls.Certificate{pair}}, "https"
+		n.certificate, scheme = &tls.Config{Certificates: []tls.Certificate{pair}}, "https"
 	}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", n.config.http)
 	if err != nil {
 		return err
 	}
-	n.http = handlers.NewHTTPServer(n.gate, n.log, certificate)
+	n.http = handlers.NewHTTPServer(n.gate, n.log, n.certificate)
 	n.background("close the port", func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { n.http.Close() })
-		if certificate != nil {
+		if n.certificate != nil {
 			return n.http.ServeTLS(listener, "", "")
 		}
 		return n.http.Serve(listener)
 	})
 	n.url = scheme + "://" + reachable(listener.Addr())
-	if err := n.folder.write("http.addr", listener.Addr().String()); err != nil {
+	return n.announce("http.addr", listener.Addr())
+}
+
+// announce writes where this process listens to a file of the data folder, for as long as it does.
+func (n *node) announce(file string, address net.Addr) error {
+	if err := n.folder.write(file, address.String()); err != nil {
 		return err
 	}
-	n.undo.add("remove http.addr", func(context.Context) error { return os.Remove(n.folder.file("http.addr")) })
+	n.undo.add("remove "+file, func(context.Context) error { return os.Remove(n.folder.file(file)) })
 	return nil
 }
 
@@ -144,12 +148,12 @@ func (n *node) openStores(ctx context.Context) error {
 }
 
 func (n *node) openLedger(ctx context.Context) error {
-	nc, err := n.connect(ctx)
-	if err != nil {
+	var err error
+	if n.nats, err = n.connect(ctx); err != nil {
 		return err
 	}
-	n.undo.add("close the connection to NATS", func(context.Context) error { nc.Close(); return nil })
-	n.events, err = jetstream.Open(ctx, nc, jetstream.Options{
+	n.undo.add("close the connection to NATS", func(context.Context) error { n.nats.Close(); return nil })
+	n.events, err = jetstream.Open(ctx, n.nats, jetstream.Options{
 		Replicas:    n.config.replicas,
 		Fingerprint: n.fingerprint(),
 		Server:      n.server,
@@ -180,6 +184,7 @@ func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 	n.server, err = jetstream.Embed(jetstream.EmbedOptions{
 		Dir:     n.folder.path,
 		Listen:  c.natsListen,
+		TLS:     n.certificate.Clone(),
 		Reserve: c.diskReserve << 20,
 		Log:     n.log,
 	})
@@ -196,6 +201,7 @@ func (n *node) openViews() error {
 		Dir:       n.folder.file(viewsFolder),
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
+		Applied:   n.feed.Publish,
 		Logger:    n.log,
 		Progress:  n.progress.show,
 	})
@@ -220,6 +226,8 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		Feed:         &n.feed,
+		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
 	})
 	var err error
@@ -259,6 +267,10 @@ func (n *node) newAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.mountDialects(api); err != nil {
+		return err
+	}
+	n.http.RegisterOnShutdown(api.EndStreams)
 	n.gate.pass(api)
 	return nil
 }
@@ -328,6 +340,17 @@ func (n *node) awaitWord(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// storeNotices lets the notices of keys be stored: the views must hold what the ledger holds, else most would be there already.
+func (n *node) storeNotices(context.Context) error {
+	announcer := ledger.NewAnnouncer(n.service, ledger.AnnouncerConfig{
+		Horizons:  n.config.horizons,
+		FirstUses: n.config.firstUsedRate,
+		Failed:    func(err error) { n.log.Warn("notices of keys cannot be stored: it is tried again", "error", err) },
+	})
+	n.background("stop announcing", announcer.Run)
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 func (w *World) inMemory(t testing.TB) log {
 	t.Helper()
 	l := ledgertest.NewLog()
-	w.State = ledgertest.Follow(t, l, w.Now)
+	w.State = ledgertest.Follow(t, l, w.Now, &w.feed)
 	w.ready = func(context.Context) error { return nil }
 	return l
 }
@@ -37,7 +37,7 @@ func (w *World) onJetStream(t testing.TB) log {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	views, err := projections.Open(projections.Options{Dir: t.TempDir(), Now: w.Now})
+	views, err := projections.Open(projections.Options{Dir: t.TempDir(), Now: w.Now, Applied: w.feed.Publish})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ type World struct {
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
 
+	feed    ledger.Feed
 	ready   func(context.Context) error // of the ledger
 	shift   atomic.Int64                // of the clock
 	mu      sync.Mutex
@@ -87,7 +88,7 @@ func New(t testing.TB, o Options) *World {
 	log := start(t)
 	w.Log, w.Queue = log, log
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage}
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Feed: &w.feed}
 	config := handlers.Config{
 		State:      w.State,
 		Memo:       log,

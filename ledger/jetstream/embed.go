@@ -2,28 +2,32 @@ package jetstream
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 )
 
 // EmbedOptions say how to run a nats-server in this process.
 type EmbedOptions struct {
 	// Dir is the data folder.
 	Dir string
-	// Listen is host:port of a client port, empty for none. Nobody outside this process has an account on it yet:
-	// every connection from outside is refused.
+	// Listen is host:port of a client port, empty for none. Who may connect to it from outside this process is told by
+	// Admit; before, nobody may.
 	Listen string
+	// TLS, when not nil, is asked of every connection from outside.
+	TLS *tls.Config
 	// MaxBytes bounds the store on disk; 0 is DefaultMaxStore.
 	MaxBytes int64
 	// Reserve is the room, in bytes, below which nothing more is stored: free space of the disk, and what is left
@@ -41,16 +45,21 @@ const (
 	DefaultReserve = 128 << 20
 )
 
+// tlsTimeout bounds the TLS handshake of a connection from outside.
+const tlsTimeout = 5 * time.Second
+
 // startTimeout bounds the start of the embedded server, which reads its whole store after a crash.
 const startTimeout = 10 * time.Minute
 
 // Server is a nats-server in this process, with every write synced to disk before it is acknowledged.
 type Server struct {
 	options EmbedOptions
-	account nkeys.KeyPair // of this process, the only one that may connect
+	token   string // of this process: whoever has it may do everything
 	lock    *flock.Flock
 	ns      atomic.Pointer[server.Server]
 	staging *staging // nil: the server stages batches on disk
+
+	subscribers atomic.Pointer[Subscribers] // nil: nobody else may connect
 
 	trouble atomic.Pointer[error] // why nothing can be stored now
 	left    atomic.Int64          // bytes that may be stored until the next look at the room
@@ -74,13 +83,9 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if err := MarkFolder(o.Dir, Standalone); err != nil {
 		return nil, err
 	}
-	account, err := nkeys.CreateUser()
-	if err != nil {
-		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
-	}
 	s := &Server{
 		options: o,
-		account: account,
+		token:   rand.Text(),
 		lock:    flock.New(filepath.Join(o.Dir, "nats.lock")),
 		failed:  make(chan error, 1),
 		watched: make(chan struct{}),
@@ -119,6 +124,10 @@ func (s *Server) start() error {
 	case reason = <-log.fatal:
 	default:
 		if ns.ReadyForConnections(startTimeout) && ns.JetStreamEnabled() {
+			if err := addSubscribersAccount(ns); err != nil {
+				reason = err.Error()
+				break
+			}
 			s.ns.Store(ns)
 			return nil
 		}
@@ -130,10 +139,6 @@ func (s *Server) start() error {
 
 // serverOptions are the options of the embedded server.
 func (s *Server) serverOptions() (*server.Options, error) {
-	public, err := s.account.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
-	}
 	o := &server.Options{
 		ServerName:        "keyledger",
 		DontListen:        s.options.Listen == "",
@@ -144,12 +149,17 @@ func (s *Server) serverOptions() (*server.Options, error) {
 		JetStreamMaxStore: s.options.MaxBytes,
 		// JetStream keeps the state of the tails' consumers in memory.
 		JetStreamMaxMemory: 64 << 20,
-		Nkeys:              []*server.NkeyUser{{Nkey: public}},
+		// Asked before all else, and the only way in.
+		CustomClientAuthentication: guard{s},
 	}
 	if o.DontListen {
 		return o, nil
 	}
+	if s.options.TLS != nil {
+		o.TLS, o.TLSConfig, o.TLSTimeout = true, s.options.TLS, tlsTimeout.Seconds()
+	}
 	var port string
+	var err error
 	if o.Host, port, err = net.SplitHostPort(s.options.Listen); err != nil {
 		return nil, fmt.Errorf("jetstream: listen address: %w", err)
 	}
@@ -165,13 +175,9 @@ func (s *Server) serverOptions() (*server.Options, error) {
 // InProcessConn gives a connection to the server without a network. It implements nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.Load().InProcessConn() }
 
-// Connect connects this process to the server. Nobody else has an account on it.
+// Connect connects this process to the server. It may do everything there.
 func (s *Server) Connect(ctx context.Context) (*nats.Conn, error) {
-	public, err := s.account.PublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("jetstream: key of this process: %w", err)
-	}
-	return connect(ctx, nats.DefaultURL, nats.InProcessServer(s), nats.Nkey(public, s.account.Sign))
+	return connect(ctx, nats.DefaultURL, nats.InProcessServer(s), nats.Token(s.token))
 }
 
 // Addr is the address of the client port, nil when there is none.
@@ -205,9 +211,17 @@ type bridge struct {
 
 func (b bridge) Noticef(format string, v ...any) { b.log.Debug(fmt.Sprintf(format, v...)) }
 func (b bridge) Warnf(format string, v ...any)   { b.log.Warn(fmt.Sprintf(format, v...)) }
-func (b bridge) Errorf(format string, v ...any)  { b.log.Error(fmt.Sprintf(format, v...)) }
-func (b bridge) Debugf(format string, v ...any)  { b.log.Debug(fmt.Sprintf(format, v...)) }
-func (b bridge) Tracef(format string, v ...any)  { b.log.Debug(fmt.Sprintf(format, v...)) }
+
+// Errorf tells of trouble of the server. That somebody was refused is none: the guard has told of it.
+func (b bridge) Errorf(format string, v ...any) {
+	line, level := fmt.Sprintf(format, v...), slog.LevelError
+	if strings.Contains(line, server.ErrAuthentication.Error()) {
+		level = slog.LevelDebug
+	}
+	b.log.Log(context.Background(), level, line)
+}
+func (b bridge) Debugf(format string, v ...any) { b.log.Debug(fmt.Sprintf(format, v...)) }
+func (b bridge) Tracef(format string, v ...any) { b.log.Debug(fmt.Sprintf(format, v...)) }
 
 // Fatalf does not end the process, as the interface allows: start takes the reason, later trouble is found by health.
 func (b bridge) Fatalf(format string, v ...any) {

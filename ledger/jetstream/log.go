@@ -13,6 +13,11 @@
 // A tail reads the stream through a consumer of its own and demands that sequences follow each other. See tail and
 // feed.
 //
+// # Subscribers
+//
+// Server.Admit and Callout let holders of keys connect and read the events of what is theirs, in an account of their own,
+// through a door that vets their requests. See grant, door and Subscribers.
+//
 // # Webhooks
 //
 // A webhook has a durable consumer of its own on the ledger, whose acknowledgements are its position; what became of its

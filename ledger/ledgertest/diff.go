@@ -22,7 +22,7 @@ func (s *State) Diff(ctx context.Context, other ledger.State) error {
 		return fmt.Errorf("the position is %d, want %d", p, want.position)
 	}
 	for _, compare := range []func(context.Context, ledger.State) error{
-		want.diffKeys, want.diffRoots, want.diffClaims, want.diffAgents, want.diffLists,
+		want.diffKeys, want.diffRoots, want.diffExpiries, want.diffClaims, want.diffAgents, want.diffLists,
 	} {
 		if err := compare(ctx, other); err != nil {
 			return err
@@ -104,6 +104,26 @@ func (s *State) diffRoots(ctx context.Context, other ledger.State) error {
 		return err
 	}
 	return differs("roots", got, want, err)
+}
+
+// diffExpiries walks through the expiries, in small pages.
+func (s *State) diffExpiries(ctx context.Context, other ledger.State) error {
+	ever := time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	walk := func(state ledger.State) (all []ledger.Expiry, err error) {
+		for after := (ledger.Place{}); ; after = all[len(all)-1].Place {
+			page, err := state.Expiries(ctx, after, ever, 7)
+			all = append(all, page...)
+			if err != nil || len(page) < 7 {
+				return all, err
+			}
+		}
+	}
+	want, err := walk(s)
+	if err != nil {
+		return err
+	}
+	got, err := walk(other)
+	return differs("expiries", got, want, err)
 }
 
 func (s *State) diffClaims(ctx context.Context, other ledger.State) error {

@@ -17,7 +17,8 @@ import (
 
 // State is a ledger.State in memory: the plain fold of a log, to test against. It is safe for concurrent use.
 type State struct {
-	now func() time.Time
+	now   func() time.Time
+	feeds []*ledger.Feed
 
 	mu      sync.RWMutex
 	keys    map[uuid.UUID]ledger.Key
@@ -52,10 +53,11 @@ func NewState(now func() time.Time) *State {
 }
 
 // Follow starts a State that follows a log until the test ends, and the uses of keys if the log has them too. It
-// returns when the State shows what is stored.
-func Follow(t testing.TB, log ledger.Log, now func() time.Time) *State {
+// returns when the State shows what is stored. The feeds are told of what it has come to show.
+func Follow(t testing.TB, log ledger.Log, now func() time.Time, feeds ...*ledger.Feed) *State {
 	t.Helper()
 	s := NewState(now)
+	s.feeds = feeds
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() {
@@ -92,21 +94,33 @@ func (s *State) wake() {
 
 // Apply adds a batch of a tail.
 func (s *State) Apply(b ledger.Batch) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	list := make([]events.Event, len(b.Messages))
 	for i := range b.Messages {
-		m := &b.Messages[i]
-		if m.Sequence != s.position+1 {
-			return fmt.Errorf("ledgertest: message %d after %d", m.Sequence, s.position)
-		}
-		e, err := events.Decode(m)
-		if err != nil {
+		var err error
+		if list[i], err = events.Decode(&b.Messages[i]); err != nil {
 			return err
 		}
-		s.apply(&e)
-		s.position = m.Sequence
 	}
-	s.lag, s.heard = b.Pending, s.now()
+	if err := s.applyAll(list, b.Pending); err != nil {
+		return err
+	}
+	for _, feed := range s.feeds {
+		feed.Publish(list)
+	}
+	return nil
+}
+
+func (s *State) applyAll(list []events.Event, lag uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range list {
+		if e := &list[i]; e.Sequence != s.position+1 {
+			return fmt.Errorf("ledgertest: message %d after %d", e.Sequence, s.position)
+		}
+		s.apply(&list[i])
+		s.position++
+	}
+	s.lag, s.heard = lag, s.now()
 	s.wake()
 	return nil
 }
@@ -291,6 +305,19 @@ func (s *State) Roots(context.Context) (ids []uuid.UUID, err error) {
 		}
 	}
 	return ids, nil
+}
+
+// Expiries implements ledger.State.
+func (s *State) Expiries(_ context.Context, after ledger.Place, until time.Time, limit int) (list []ledger.Expiry, err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, k := range s.keys {
+		if x, ok := k.Expiry(); ok && x.Compare(after) > 0 && !x.At.After(until) {
+			list = append(list, x)
+		}
+	}
+	slices.SortFunc(list, func(a, b ledger.Expiry) int { return a.Compare(b.Place) })
+	return list[:min(len(list), limit)], nil
 }
 
 // Position implements ledger.State.

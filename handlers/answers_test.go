@@ -58,6 +58,7 @@ func cast(w *world) *strings.Replacer {
 	if _, _, err := w.Service.RegisterAgent(w.t.Context(), &w.Call, &agent); err != nil {
 		w.t.Fatal(err)
 	}
+	pairs = append(pairs, castHooks(w)...)
 	w.Later(2 * time.Hour) // past the end of expired
 	pairs = append(pairs, "{root.id}", w.Call.Principal.KeyID.String(), "{absent.id}", "00000000-0000-7000-8000-000000000000",
 		"{past}", w.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "{soon}", w.Now().Add(time.Hour).UTC().Format(time.RFC3339),
@@ -109,6 +110,7 @@ func TestAnswers(t *testing.T) {
 		"create": createScenarios(), "bodies": bodyScenarios(), "read": readScenarios(), "change": changeScenarios(),
 		"revoke": revokeScenarios(), "verify": verifyScenarios(), "usage": usageScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
+		"webhooks":    webhookScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {
@@ -615,7 +617,8 @@ func operationScenarios() []scenario {
 func everyRouteScenarios(routes []handlers.Route) []scenario {
 	var list []scenario
 	fill := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7", "{id}", "{active.id}")
+		"/v1/agents/{id}", "/v1/agents/bot7",
+		"/v1/webhooks/{id}", "/v1/webhooks/{hook.id}", "{id}", "{active.id}")
 	for _, r := range routes {
 		if r.Public && r.Path != "/v1/authorize" {
 			continue
@@ -638,12 +641,17 @@ func everyRouteScenarios(routes []handlers.Route) []scenario {
 		}
 		behind := on("with a bad sequence", 400, with("Keyledger-Min-Sequence", "x"), "field=Keyledger-Min-Sequence")
 		poor := on("without a scope", 403, bearer("active"))
+		if strings.HasPrefix(r.Path, "/v1/webhooks") {
+			poor.header = bearer("creator") // active is bound to a session, and has no webhooks
+		}
 		switch {
 		case r.Method == http.MethodGet:
 		case strings.HasSuffix(r.Path, "/verify"):
 			poor.body = `{"token":"kl_neverseenbutlongenough"}`
 		case r.Path == "/v1/keys" || r.Path == "/v1/agents":
 			poor.body = `{"name":"a","workspace_id":"acme"}`
+		case r.Path == "/v1/webhooks":
+			poor.body = `{"url":"https://192.0.2.1"}`
 		case r.Method == http.MethodPatch || r.Path == "/v1/usage":
 			poor.body = `{}`
 		}

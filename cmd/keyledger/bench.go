@@ -187,7 +187,7 @@ func (b *bench) dataDir() string { return filepath.Join(b.dir, "data") }
 
 // startServer starts the server under test and tells how long it took to be ready.
 func (b *bench) startServer(ctx context.Context) (time.Duration, error) {
-	args := []string{"serve", "--http", "127.0.0.1:0", "--data", b.dataDir()}
+	args := []string{"serve", "--http", "127.0.0.1:0", "--data", b.dataDir(), "--webhook-allow-private"}
 	if b.open {
 		args = append(args, "--nats-listen", "127.0.0.1:0")
 	}

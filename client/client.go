@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // The defaults of a Client.
@@ -25,6 +27,8 @@ type Client struct {
 	maxResponse int64
 	userAgent   string
 	sequence    atomic.Uint64 // the highest that was answered
+	nats        string        // URL; empty: events are read over HTTP
+	natsOptions []nats.Option
 }
 
 // Option changes a Client.

@@ -33,7 +33,8 @@ type request struct {
 	body        any // nil: none
 	header      http.Header
 	minSequence uint64
-	command     bool // it changes something
+	command     bool              // it changes something
+	answered    func(http.Header) // gets the header of a success; nil: nobody
 }
 
 func get(path string, query url.Values) *request {
@@ -44,7 +45,7 @@ func command(method, path string, body any) *request {
 	return &request{method: method, path: path, body: body, header: http.Header{}, command: true}
 }
 
-// do sends r, again where that is safe and useful, and decodes the answer into out.
+// do sends r, again where that is safe and useful, and decodes the answer into out, unless that is nil.
 func (c *Client) do(ctx context.Context, r *request, out any, options []CallOption) error {
 	for _, option := range options {
 		option(r)
@@ -92,6 +93,12 @@ func (c *Client) attempt(ctx context.Context, r *request, body []byte, out any) 
 		return newError(resp, answer)
 	}
 	c.remember(resp.Header.Get("Keyledger-Sequence"))
+	if r.answered != nil {
+		r.answered(resp.Header)
+	}
+	if out == nil {
+		return nil
+	}
 	if err := json.Unmarshal(answer, out); err != nil {
 		return fmt.Errorf("client: decode the answer: %w", err)
 	}

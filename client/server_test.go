@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -21,9 +22,12 @@ const patience = 60 * time.Second
 
 const rootToken = "kl-test-root-token-0123456789abcdef"
 
-// TestMain runs the tests against a real server: the program itself, in a process of its own. Its address and root token
-// are in KEYLEDGER_SERVER and KEYLEDGER_TOKEN.
+// TestMain runs the tests against a real server: the program itself, in a process of its own. Its addresses and
+// root token are in KEYLEDGER_SERVER, KEYLEDGER_NATS and KEYLEDGER_TOKEN.
 func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "20"); err != nil { // unless the command line says otherwise: they take a server
+		panic(err)
+	}
 	code, err := withServer(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -44,7 +48,7 @@ func withServer(run func() int) (code int, err error) {
 	}
 	data := filepath.Join(dir, "data")
 	stderr := new(bytes.Buffer)
-	server := exec.Command(program, "serve", "--data", data, "--http", "127.0.0.1:0")
+	server := exec.Command(program, "serve", "--data", data, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
 	server.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+rootToken)
 	server.Stderr = stderr
 	if err := server.Start(); err != nil {
@@ -60,7 +64,12 @@ func withServer(run func() int) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	subscribers, err := os.ReadFile(filepath.Join(data, "nats.addr"))
+	if err != nil {
+		return 1, err
+	}
 	os.Setenv("KEYLEDGER_SERVER", address)
+	os.Setenv("KEYLEDGER_NATS", "nats://"+strings.TrimSpace(string(subscribers)))
 	os.Setenv("KEYLEDGER_TOKEN", rootToken)
 	return run(), nil
 }

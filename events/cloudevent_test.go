@@ -23,6 +23,7 @@ func TestAppendCloudEvent(t *testing.T) {
 		rest = when + `"requestid":"req-42","datacontenttype":"application/json","data":{`
 		bare = when + `"datacontenttype":"application/json","data":{`
 		key  = `"key_id":"01978d2c-8f00-7a00-8000-000000000001"`
+		hook = `"webhook_id":"01978d2c-8f00-7a00-8000-000000000001"`
 		from = `,"origin":{"ip":"2001:db8::1","user_agent":"curl/8.5.0"}}}`
 		none = `,"origin":{"ip":null,"user_agent":null}}}`
 	)
@@ -62,6 +63,17 @@ func TestAppendCloudEvent(t *testing.T) {
 			`"workspace_id":"acme","org_id":"r&d"` + from,
 		"agent.registered-bare": head + `agent.registered","subject":"bot7` + bare + `"agent_id":"bot7","name":"b",` +
 			`"workspace_id":null,"org_id":null` + none,
+		"webhook.created": head + `webhook.created","subject":"` + testKey + rest + hook + `,"name":"deploy key",` +
+			`"workspace_id":"acme","org_id":"r&d","agent_id":"bot7","target":"https://hooks.example.com",` +
+			`"types":["key.created","key.revoked"]` + from,
+		"webhook.created-bare": head + `webhook.created","subject":"` + testKey + bare + hook + `,"name":null,` +
+			`"workspace_id":null,"org_id":null,"agent_id":null,"target":"https://hooks.example.com","types":[]` + none,
+		"webhook.updated": head + `webhook.updated","subject":"` + testKey + rest + hook + `,"name":"new name",` +
+			`"target":"https://hooks.example.com","types":["key.*"],"disabled":true,"reason":"leaked","secret_rotated":true,` +
+			`"previous_secret_until":"2027-01-02T03:04:05.678901Z"` + from,
+		"webhook.updated-enabled": head + `webhook.updated","subject":"` + testKey + rest + hook +
+			`,"types":[],"disabled":false,"reason":null` + from,
+		"webhook.deleted": head + `webhook.deleted","subject":"` + testKey + rest + hook + from,
 		"claim.taken": head + `claim.taken","subject":"agent.` + testHash + rest + `"kind":"agent","hash":"` + testHash +
 			`","holder":"bot7"` + from,
 		"claim.released": head + `claim.released","subject":"agent.` + testHash + rest + `"kind":"agent","hash":"` +

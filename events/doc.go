@@ -9,9 +9,10 @@
 //
 //	ledger.<workspace>.<org>.<agent>.<key id>   a key
 //	ledger.<workspace>.<org>.<agent>.~          an agent
+//	ledger.<workspace>.<org>.<agent>.~<id>      a webhook
 //	claim.<kind>.<hash>                         a claim
 //
-// The event type is no part of the subject: each key, agent and claim has one literal subject, so that the guard of an
+// The event type is no part of the subject: each key, agent, webhook and claim has one literal subject, so that the guard of an
 // append ("the last message on this subject is number N") is on exactly what the append is about. Owner filters are
 // plain NATS: ledger.acme.> is a workspace, ledger.*.*.bot7.* an agent.
 //
@@ -39,12 +40,13 @@
 //	id       bin of 16 bytes: a UUID
 //	digest   bin of 32 bytes: SHA-256 of a token
 //	time     unsigned integer: microseconds since 1970-01-01 UTC, to the end of the year 9999; 0 is "never"
+//	number   unsigned integer
 //	seconds  unsigned integer: a duration
 //	flag     bool; absent is false
 //	json     str: one JSON object (RFC 8259) on one line; empty for none
 //	map      a map of such fields
 //
-// Extension types are not used. A field marked * is required. In key.updated and key.rotated, a field that is left out
+// Extension types are not used. A field marked * is required. In key.updated, key.rotated and webhook.updated, a field that is left out
 // says "unchanged", and one that is there but empty (or 0) says "now absent".
 //
 // key.created, version 1: a key was made.
@@ -125,6 +127,32 @@
 //	p *       map     name *
 //	ws        text
 //
+// webhook.created, version 1: an endpoint is told, by HTTP, what happens within an owner.
+//
+//	agent     text    agent id
+//	from      number  sequence of the first event it gets; left out: the one after this
+//	hook *    id      webhook id
+//	org       text
+//	p         map     name
+//	types     text    space-delimited types of the events it gets, "*" at the end of one for any; left out: all
+//	url *     text
+//	ws        text
+//
+// webhook.updated, version 1: an endpoint was changed.
+//
+//	disabled    flag    it is told nothing until further notice, or (false) is told again
+//	hook *      id
+//	p           map     name, reason (of disabling it)
+//	prev_until  time    until when the secret before secret signs too; left out: it does not
+//	secret      number  version of the secret that signs from now on; the first is 1
+//	types       text
+//	url         text
+//
+// webhook.deleted, version 1: an endpoint is gone for good.
+//
+//	hook *    id
+//	p         map
+//
 // claim.taken, version 1, and claim.released, version 1: something that must be unique beyond one key is in use, and is
 // not any more. A claim is committed in one atomic batch with the event that needs it, so two writers cannot both win.
 //
@@ -141,11 +169,12 @@
 //	agent     text    agent name
 //	ip        text    origin of the request; in every type
 //	meta      json    metadata
-//	name      text    name of the key or agent
-//	reason    text    of a revocation
+//	name      text    name of the key, agent or webhook
+//	reason    text    of a revocation, or of disabling a webhook
 //	ua        text    user agent of the request; in every type
 //
-// No secret is in any event: of a token there is its digest and its hint.
+// No secret is in any event: of a token there is its digest and its hint. The secrets of webhooks follow from a secret
+// that only the servers have, the id and the version.
 //
 // # Versions
 //
@@ -187,7 +216,7 @@
 //	id               event id
 //	source           a URI reference that names the ledger
 //	type             keyledger.<type>, such as keyledger.key.created
-//	subject          key id, agent id, or <kind>.<hash> of a claim
+//	subject          key id, agent id, webhook id, or <kind>.<hash> of a claim
 //	time             as in the header
 //	sequence         sequence number in the stream, as a decimal string
 //	actor            as in the header
@@ -198,7 +227,8 @@
 // The data of a key event has key_id and, as far as the type has them, name, hint, workspace_id, org_id, agent_id,
 // agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
 // previous_expires_at, horizon_seconds (a number), used_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
-// workspace_id and org_id; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
+// workspace_id and org_id; that of a webhook webhook_id, name, workspace_id, org_id, agent_id, types (an array), target
+// (scheme and host of its URL), disabled with reason, and secret_rotated with previous_secret_until; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
 // absent is null, an empty array or an empty object; a member that a change does not touch is left out. Digests stay
 // inside: there is none in the exchange form, and so the hash of a claim of kind token, which is one, is not there either.
 package events

@@ -91,11 +91,27 @@ func (e *encoder) textOrEmpty(name, value string) {
 	e.keep(e.msg.EncodeString(value))
 }
 
+// number writes an unsigned integer, absent when 0.
+func (e *encoder) number(name string, value uint64) {
+	if value != 0 {
+		e.field(name)
+		e.keep(e.msg.EncodeUint(value))
+	}
+}
+
 // flag writes true, absent when false.
 func (e *encoder) flag(name string, value bool) {
 	if value {
 		e.field(name)
 		e.keep(e.msg.EncodeBool(true))
+	}
+}
+
+// flagChange writes true or false, absent when nil.
+func (e *encoder) flagChange(name string, value *bool) {
+	if value != nil {
+		e.field(name)
+		e.keep(e.msg.EncodeBool(*value))
 	}
 }
 

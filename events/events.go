@@ -23,6 +23,9 @@ const (
 	KeyExpired      Type = "key.expired"
 	KeyFirstUsed    Type = "key.first_used"
 	AgentRegistered Type = "agent.registered"
+	WebhookCreated  Type = "webhook.created"
+	WebhookUpdated  Type = "webhook.updated"
+	WebhookDeleted  Type = "webhook.deleted"
 	ClaimTaken      Type = "claim.taken"
 	ClaimReleased   Type = "claim.released"
 )
@@ -55,7 +58,7 @@ type Message struct {
 }
 
 // Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
-// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Claim and *Release.
+// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Claim and *Release.
 type Payload interface {
 	body
 

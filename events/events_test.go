@@ -77,8 +77,19 @@ func testEvents() map[string]Event {
 			ID: "bot7", Name: "Böt seven", Workspace: "acme", Org: "r&d",
 		}},
 		"agent.registered-bare": {AgentSubject("", "", "bot7"), &Agent{ID: "bot7", Name: "b"}},
-		"claim.taken":           {ClaimSubject("agent", testHash), &Claim{Kind: "agent", Hash: testHash, Holder: "bot7"}},
-		"claim.released":        {ClaimSubject("agent", testHash), &Release{Kind: "agent", Hash: testHash}},
+		"webhook.created": {WebhookSubject("acme", "r&d", "bot7", key), &Webhook{
+			ID: key, Workspace: "acme", Org: "r&d", Agent: "bot7", URL: "https://hooks.example.com/in?key=3",
+			Types: "key.created key.revoked", Name: "deploy key", From: 300,
+		}},
+		"webhook.created-bare": {WebhookSubject("", "", "", key), &Webhook{ID: key, URL: "https://hooks.example.com"}},
+		"webhook.updated": {WebhookSubject("acme", "", "", key), &WebhookUpdate{
+			ID: key, URL: new("https://hooks.example.com/in?key=4"), Types: new("key.*"), Name: new("new name"),
+			Disabled: new(true), Reason: "leaked", SecretVersion: 2, PreviousUntil: later,
+		}},
+		"webhook.updated-enabled": {WebhookSubject("", "", "", key), &WebhookUpdate{ID: key, Disabled: new(false), Types: new("")}},
+		"webhook.deleted":         {WebhookSubject("acme", "", "", key), &WebhookDelete{ID: key}},
+		"claim.taken":             {ClaimSubject("agent", testHash), &Claim{Kind: "agent", Hash: testHash, Holder: "bot7"}},
+		"claim.released":          {ClaimSubject("agent", testHash), &Release{Kind: "agent", Hash: testHash}},
 	}
 	all := make(map[string]Event, len(payloads))
 	for name, p := range payloads {
@@ -92,7 +103,7 @@ func testEvents() map[string]Event {
 		}
 	}
 	for _, name := range []string{"key.created-bare", "key.updated-bare", "key.rotated-bare", "key.revoked-bare", "agent.registered-bare",
-		"key.expiring", "key.expired", "key.first_used"} {
+		"key.expiring", "key.expired", "key.first_used", "webhook.created-bare"} {
 		e := all[name]
 		e.Origin, e.RequestID = Origin{}, ""
 		all[name] = e
@@ -160,6 +171,25 @@ func drawPayload(t *rapid.T) (subject string, p Payload) {
 	case AgentRegistered:
 		a := &Agent{ID: drawText(t, "id", 1, MaxID), Name: drawText(t, "name", 1, 200), Workspace: owner.Workspace, Org: owner.Org}
 		return AgentSubject(a.Workspace, a.Org, a.ID), a
+	case WebhookCreated:
+		w := &Webhook{
+			ID: key, Workspace: owner.Workspace, Org: owner.Org, Agent: owner.AgentID, URL: drawText(t, "url", 1, 200),
+			Types: drawText(t, "types", 0, 200), Name: drawText(t, "name", 0, 200), From: rapid.Uint64().Draw(t, "from"),
+		}
+		return WebhookSubject(w.Workspace, w.Org, w.Agent, key), w
+	case WebhookUpdated:
+		return WebhookSubject(owner.Workspace, owner.Org, owner.AgentID, key), &WebhookUpdate{
+			ID:            key,
+			URL:           rapid.Ptr(rapid.Just(drawText(t, "url", 0, 200)), true).Draw(t, "url"),
+			Types:         rapid.Ptr(rapid.Just(drawText(t, "types", 0, 200)), true).Draw(t, "types"),
+			Name:          rapid.Ptr(rapid.Just(drawText(t, "name", 0, 200)), true).Draw(t, "name"),
+			Disabled:      rapid.Ptr(rapid.Bool(), true).Draw(t, "disabled"),
+			Reason:        drawText(t, "reason", 0, 500),
+			SecretVersion: rapid.Uint64().Draw(t, "secret"),
+			PreviousUntil: drawTimeOrZero(t, "previous until"),
+		}
+	case WebhookDeleted:
+		return WebhookSubject(owner.Workspace, owner.Org, owner.AgentID, key), &WebhookDelete{ID: key}
 	case ClaimTaken:
 		c := &Claim{Kind: drawText(t, "kind", 1, MaxID), Hash: drawText(t, "hash", 1, MaxID), Holder: drawText(t, "holder", 1, MaxID)}
 		return ClaimSubject(c.Kind, c.Hash), c
@@ -208,6 +238,6 @@ func drawMetadata(t *rapid.T) json.RawMessage {
 func allTypes() []Type {
 	return []Type{
 		KeyCreated, KeyUpdated, KeyRotated, KeyDisabled, KeyEnabled, KeyRevoked, KeyExpiring, KeyExpired, KeyFirstUsed,
-		AgentRegistered, ClaimTaken, ClaimReleased,
+		AgentRegistered, WebhookCreated, WebhookUpdated, WebhookDeleted, ClaimTaken, ClaimReleased,
 	}
 }

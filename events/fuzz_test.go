@@ -95,6 +95,8 @@ func FuzzParseSubject(f *testing.F) {
 			got = ClaimSubject(s.ClaimKind, s.ClaimHash)
 		case s.Key != [16]byte{}:
 			got = KeySubject(&Owner{Workspace: s.Workspace, Org: s.Org, AgentID: s.Agent}, s.Key)
+		case s.Webhook != [16]byte{}:
+			got = WebhookSubject(s.Workspace, s.Org, s.Agent, s.Webhook)
 		default:
 			got = AgentSubject(s.Workspace, s.Org, s.Agent)
 		}

@@ -38,6 +38,13 @@ func AgentSubject(workspace, org, agent string) string {
 	return string(append(appendOwner(buf[:0], workspace, org, agent), "."+absent...))
 }
 
+// WebhookSubject is the one literal subject of a webhook: a key's subject with "~" before the id. An endpoint of several
+// agents, orgs or workspaces has "~" for what it leaves open.
+func WebhookSubject(workspace, org, agent string, id uuid.UUID) string {
+	var buf [subjectSize]byte
+	return string(appendUUID(append(appendOwner(buf[:0], workspace, org, agent), "."+absent...), id))
+}
+
 // ClaimSubject is the one literal subject of a claim.
 func ClaimSubject(kind, hash string) string {
 	var buf [subjectSize]byte
@@ -97,15 +104,16 @@ func isPlain(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
 }
 
-// Subject is what a subject of the LEDGER stream names: a key when Key is set, a claim when ClaimKind is set, else the
-// agent Agent.
+// Subject is what a subject of the LEDGER stream names: a key when Key is set, a webhook when Webhook is, a claim when
+// ClaimKind is, else the agent Agent.
 type Subject struct {
-	Workspace, Org, Agent string // of a key or an agent; empty when absent
+	Workspace, Org, Agent string // of a key, an agent or a webhook; empty when absent
 	Key                   uuid.UUID
+	Webhook               uuid.UUID
 	ClaimKind, ClaimHash  string
 }
 
-// ParseSubject gives what a subject names. It accepts what KeySubject, AgentSubject and ClaimSubject give for ids of 1
+// ParseSubject gives what a subject names. It accepts what KeySubject, AgentSubject, WebhookSubject and ClaimSubject give for ids of 1
 // to MaxID bytes, and nothing else.
 func ParseSubject(subject string) (Subject, error) {
 	s, err := parseSubject(subject)
@@ -142,9 +150,12 @@ func parseSubject(subject string) (s Subject, err error) {
 			return s, err
 		}
 	}
+	id := &s.Key
 	if rest != absent {
-		s.Key, err = parseUUID(rest)
-		if err == nil && s.Key == uuid.Nil {
+		if hook, ok := strings.CutPrefix(rest, absent); ok {
+			rest, id = hook, &s.Webhook
+		}
+		if *id, err = parseUUID(rest); err == nil && *id == uuid.Nil {
 			err = errors.New("the nil UUID")
 		}
 		return s, err

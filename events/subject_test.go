@@ -18,6 +18,8 @@ func TestSubjects(t *testing.T) {
 		KeySubject(&Owner{Workspace: "~", Org: "=7E", AgentID: "ü\xff "}, key):    "ledger.=7E.=3D7E.=C3=BC=FF=20." + testKey,
 		KeySubject(&Owner{Org: long}, key):                                        "ledger.~." + strings.Repeat("=00", MaxID) + ".~." + testKey,
 		KeySubject(&Owner{Peer: "p", Session: "s", AgentName: "n"}, key):          "ledger.~.~.~." + testKey,
+		WebhookSubject("acme", "", "bot.7", key):                                  "ledger.acme.~.bot=2E7.~" + testKey,
+		WebhookSubject("", "", "", key):                                           "ledger.~.~.~.~" + testKey,
 		AgentSubject("acme", "", "bot.7"):                                         "ledger.acme.~.bot=2E7.~",
 		ClaimSubject("token", testHash):                                           "claim.token." + testHash,
 		ClaimSubject("a.b", "c d"):                                                "claim.a=2Eb.c=20d",
@@ -40,13 +42,16 @@ func drawID(t *rapid.T, label string, least int) string {
 
 func drawSubject(t *rapid.T, label string) (Subject, string) {
 	s := Subject{Workspace: drawID(t, label+" workspace", 0), Org: drawID(t, label+" org", 0)}
-	switch rapid.SampledFrom([]string{"key", "agent", "claim"}).Draw(t, label) {
+	switch rapid.SampledFrom([]string{"key", "agent", "webhook", "claim"}).Draw(t, label) {
 	case "key":
 		s.Agent, s.Key = drawID(t, label+" agent", 0), drawUUID(t, label+" key")
 		return s, KeySubject(&Owner{Workspace: s.Workspace, Org: s.Org, AgentID: s.Agent}, s.Key)
 	case "agent":
 		s.Agent = drawID(t, label+" agent", 1)
 		return s, AgentSubject(s.Workspace, s.Org, s.Agent)
+	case "webhook":
+		s.Agent, s.Webhook = drawID(t, label+" agent", 0), drawUUID(t, label+" webhook")
+		return s, WebhookSubject(s.Workspace, s.Org, s.Agent, s.Webhook)
 	default:
 		s = Subject{ClaimKind: drawID(t, label+" kind", 1), ClaimHash: drawID(t, label+" hash", 1)}
 		return s, ClaimSubject(s.ClaimKind, s.ClaimHash)
@@ -139,7 +144,8 @@ func TestParseSubjectRefuses(t *testing.T) {
 	for _, subject := range []string{
 		"", "ledger", "ledger.", "claim", "claim.", "claim.token", "claim.token.", "claim..x", "claim.~.x", "claim.token.~",
 		"claim.a.b.c", "usage.batch", "ledger.a.b.c", "ledger.a.b.c." + testKey + ".d", "ledger..b.c." + testKey,
-		"Ledger.a.b.c." + testKey, "ledger.a.b.c.", "ledger.a.b.c.x", "ledger.~.~.~.~", "ledger.a.b.~.~",
+		"Ledger.a.b.c." + testKey, "ledger.a.b.c.", "ledger.a.b.c.x", "ledger.~.~.~.~",
+		"ledger.a.b.c.~~", "ledger.a.b.c.~x", "ledger.a.b.c.~~" + testKey, "ledger.a.b.c.~00000000-0000-0000-0000-000000000000", "ledger.a.b.~.~",
 		"ledger.a.b.c." + strings.ToUpper(testKey), "ledger.a.b.c.00000000-0000-0000-0000-000000000000",
 		"ledger.*.b.c." + testKey, "ledger.a.>." + testKey, "ledger.a b.b.c." + testKey, "ledger.ü.b.c." + testKey,
 		"ledger.=.b.c." + testKey, "ledger.=2.b.c." + testKey, "ledger.=2e.b.c." + testKey, "ledger.=GG.b.c." + testKey,

@@ -50,6 +50,12 @@ func newBody(l layout) body {
 		return new(FirstUsed)
 	case layout{AgentRegistered, 1}:
 		return new(Agent)
+	case layout{WebhookCreated, 1}:
+		return new(Webhook)
+	case layout{WebhookUpdated, 1}:
+		return new(WebhookUpdate)
+	case layout{WebhookDeleted, 1}:
+		return new(WebhookDelete)
 	case layout{ClaimTaken, 1}:
 		return new(Claim)
 	case layout{ClaimReleased, 1}:
@@ -57,3 +63,6 @@ func newBody(l layout) body {
 	}
 	return nil
 }
+
+// Known tells whether this program knows a type.
+func Known(t Type) bool { return newBody(layout{t, 1}) != nil }

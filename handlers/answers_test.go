@@ -58,6 +58,7 @@ func cast(w *world) *strings.Replacer {
 	if _, _, err := w.Service.RegisterAgent(w.t.Context(), &w.Call, &agent); err != nil {
 		w.t.Fatal(err)
 	}
+	pairs = append(pairs, castHooks(w)...)
 	w.Later(2 * time.Hour) // past the end of expired
 	pairs = append(pairs, "{root.id}", w.Call.Principal.KeyID.String(), "{absent.id}", "00000000-0000-7000-8000-000000000000",
 		"{past}", w.Now().Add(-time.Minute).UTC().Format(time.RFC3339), "{soon}", w.Now().Add(time.Hour).UTC().Format(time.RFC3339),
@@ -107,8 +108,9 @@ func TestAnswers(t *testing.T) {
 	c := theContract(t)
 	groups := map[string][]scenario{
 		"create": createScenarios(), "bodies": bodyScenarios(), "read": readScenarios(), "change": changeScenarios(),
-		"revoke": revokeScenarios(), "verify": verifyScenarios(), "authorize": authorizeScenarios(),
+		"revoke": revokeScenarios(), "verify": verifyScenarios(), "usage": usageScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
+		"webhooks":    webhookScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {
@@ -447,6 +449,33 @@ func verifyScenarios() []scenario {
 	}
 }
 
+func usageScenarios() []scenario {
+	report := func(name, body string, status int, want ...string) scenario {
+		return scenario{name: name, method: "POST", path: "/v1/usage", body: body, status: status, want: want}
+	}
+	const use = `{"key_id":"{active.id}","count":2,"last_used_at":"2020-01-01T00:00:00Z","ip":"192.0.2.1","user_agent":"x"}`
+	foreign := report("of a foreign key", `{"uses":[`+strings.ReplaceAll(use, "active", "other")+`,`+use+`]}`, 200, "accepted=1", "ignored=1")
+	foreign.header = bearer("bound")
+	form := report("a form", "uses=x", 415)
+	form.header = with("Content-Type", "application/x-www-form-urlencoded")
+	return []scenario{
+		report("of a key", `{"uses":[`+use+`]}`, 200, "accepted=1", "ignored=0"),
+		report("of none", `{"uses":[]}`, 200, "accepted=0", "ignored=0"),
+		report("of what is no key", `{"uses":[{"key_id":"x","count":1,"last_used_at":"2020-01-01T00:00:00Z"}]}`, 200, "ignored=1"),
+		foreign,
+		report("no count", `{"uses":[{"key_id":"{active.id}","last_used_at":"2020-01-01T00:00:00Z"}]}`, 400, "field=uses.0.count"),
+		report("a count below 1", `{"uses":[`+use+`,`+strings.Replace(use, ":2,", ":-1,", 1)+`]}`, 400, "field=uses.1.count"),
+		report("a count without measure", `{"uses":[`+strings.Replace(use, ":2,", ":9000000000000000000,", 1)+`]}`, 400, "field=uses.0.count"),
+		report("no time", `{"uses":[{"key_id":"{active.id}","count":1}]}`, 400, "field=uses.0.last_used_at"),
+		report("a time before 1970", `{"uses":[`+strings.Replace(use, "2020", "1960", 1)+`]}`, 400, "field=uses.0.last_used_at"),
+		report("more than 500", `{"uses":[`+strings.Repeat(`{"key_id":"x","count":1,"last_used_at":"2020-01-01T00:00:00Z"},`, 500)+use+`]}`, 400, "field=uses"),
+		report("no array", `{"uses":{}}`, 400, "field=uses", "detail=the member must be an array of objects"),
+		report("an unknown member", `{"uses":[{"key":"x"}]}`, 400, "field=uses.0.key"),
+		report("over 64 KiB", `{"uses":[],"x":"`+strings.Repeat("x", 64<<10)+`"}`, 413),
+		form,
+	}
+}
+
 func authorizeScenarios() []scenario {
 	ask := func(name, key, query string, status int, want ...string) scenario {
 		return scenario{name: name, path: "/v1/authorize" + query, header: bearer(key), status: status, want: want}
@@ -588,7 +617,8 @@ func operationScenarios() []scenario {
 func everyRouteScenarios(routes []handlers.Route) []scenario {
 	var list []scenario
 	fill := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7", "{id}", "{active.id}")
+		"/v1/agents/{id}", "/v1/agents/bot7",
+		"/v1/webhooks/{id}", "/v1/webhooks/{hook.id}", "{id}", "{active.id}")
 	for _, r := range routes {
 		if r.Public && r.Path != "/v1/authorize" {
 			continue
@@ -611,13 +641,18 @@ func everyRouteScenarios(routes []handlers.Route) []scenario {
 		}
 		behind := on("with a bad sequence", 400, with("Keyledger-Min-Sequence", "x"), "field=Keyledger-Min-Sequence")
 		poor := on("without a scope", 403, bearer("active"))
+		if strings.HasPrefix(r.Path, "/v1/webhooks") {
+			poor.header = bearer("creator") // active is bound to a session, and has no webhooks
+		}
 		switch {
 		case r.Method == http.MethodGet:
 		case strings.HasSuffix(r.Path, "/verify"):
 			poor.body = `{"token":"kl_neverseenbutlongenough"}`
 		case r.Path == "/v1/keys" || r.Path == "/v1/agents":
 			poor.body = `{"name":"a","workspace_id":"acme"}`
-		case r.Method == http.MethodPatch:
+		case r.Path == "/v1/webhooks":
+			poor.body = `{"url":"https://192.0.2.1"}`
+		case r.Method == http.MethodPatch || r.Path == "/v1/usage":
 			poor.body = `{}`
 		}
 		list = append(list, behind, poor)

@@ -182,6 +182,8 @@ func wanted(t reflect.Type) string {
 		return "an RFC 3339 time, such as 2030-01-31T12:00:00Z"
 	case t.Kind() == reflect.String:
 		return "a string"
+	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
+		return "an array of objects"
 	case t.Kind() == reflect.Slice:
 		return "an array of strings"
 	case t.Kind() == reflect.Int64:

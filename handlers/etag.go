@@ -13,7 +13,12 @@ import (
 // Notices of the ledger (key.expiring, key.expired, key.first_used) leave it as it is: a caller would lose its If-Match
 // to them, though nothing that it saw has changed.
 func (x *Exchange) setETag(k *ledger.Key) {
-	x.Header()["Etag"] = []string{`W/"` + strconv.FormatUint(k.Revision, 10) + `"`}
+	x.setTag(k.Revision)
+}
+
+// setTag is setETag for what has its last event at a sequence.
+func (x *Exchange) setTag(sequence uint64) {
+	x.Header()["Etag"] = []string{`W/"` + strconv.FormatUint(sequence, 10) + `"`}
 }
 
 // notModified tells whether If-None-Match names the state that the caller would get (RFC 9110 section 13.1.2).

@@ -32,6 +32,12 @@ func FuzzRequests(f *testing.F) {
 		{"GET", "/v1/events?type=key.created&from=2&until=now", "Accept: text/event-stream", ""},
 		{"GET", "/v1/keys/{id}/events", "Accept: application/x-ndjson;q=0.5\r\nLast-Event-ID: 1", ""},
 		{"GET", "/v1/keys/{id}/usage", "", ""},
+		{"POST", "/v1/usage", "", `{"uses":[{"key_id":"{id}","count":1,"last_used_at":"2030-01-01T00:00:00Z"}]}`},
+		{"POST", "/v1/webhooks", "", `{"url":"http://127.0.0.1:9/","types":["webhook.deleted"],"from_sequence":3}`},
+		{"GET", "/v1/webhooks?limit=1&org_id=a", "", ""},
+		{"GET", "/v1/webhooks/{id}/dead-letters?limit=1", "", ""},
+		{"PATCH", "/v1/webhooks/{id}", "", `{"types":null}`},
+		{"POST", "/v1/webhooks/{id}/replay", "", `{"from":1,"to":9223372036854775807}`},
 		{"DELETE", "/v1/keys", "", ""},
 		{"GET", "/metrics?x=%zz", "", ""},
 	} {

@@ -25,7 +25,7 @@ func FuzzBodies(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, in := range []any{new(createRequest), new(updateRequest), new(rotateRequest), new(verifyRequest), new(struct{})} {
+		for _, in := range []any{new(createRequest), new(updateRequest), new(rotateRequest), new(verifyRequest), new(usageReport), new(struct{})} {
 			err := decodeObject(body, in)
 			if err != nil && ledger.CodeOf(err) != ledger.CodeInvalid {
 				t.Fatalf("%T: %v", in, err)

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 )
 
@@ -19,6 +20,8 @@ type api struct {
 	cursors cursors
 	source  string // of events
 	verdict func(ledger.Decision)
+	hooks   *webhooks.Dispatcher
+	queue   ledger.Queue
 }
 
 // createRequest is the body of POST /v1/keys.

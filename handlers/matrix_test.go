@@ -1,6 +1,7 @@
 package handlers_test
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ func rights() map[string]right {
 		"POST /v1/keys/{id}/disable":   {ledger.ScopeUpdate, "", "404"},
 		"POST /v1/keys/{id}/enable":    {ledger.ScopeUpdate, "", "404"},
 		"POST /v1/keys/verify":         {ledger.ScopeVerify, `{"token":"{active.token}"}`, "hidden"},
+		"POST /v1/usage":               {ledger.ScopeVerify, `{"uses":[]}`, "hidden"},
 		"GET /v1/keys/{id}/usage":      {ledger.ScopeRead, "", "404"},
 		"GET /v1/keys/{id}/events":     {ledger.ScopeEvents, "", "404"},
 		"GET /v1/events":               {ledger.ScopeEvents, "", "hidden"},
@@ -48,6 +50,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 	scopes := []string{ledger.ScopeCreate, ledger.ScopeRead, ledger.ScopeUpdate, ledger.ScopeRevoke, ledger.ScopeVerify,
 		ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit, ledger.ScopeAll, "deploy"}
 	all := rights()
+	maps.Copy(all, webhookRights())
 	c := theContract(t)
 	for _, route := range newWorld(t).Server.Routes() {
 		name := route.Method + " " + route.Path
@@ -75,7 +78,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 				if a.events > 0 && status >= 400 {
 					t.Errorf("%s: refused, but %d messages were appended", kind, a.events)
 				}
-				if hidden && (strings.Contains(string(a.text), fill.Replace("{active.id}")) || strings.Contains(string(a.text), "Bot 7")) {
+				if hidden && (strings.Contains(string(a.text), fill.Replace("{active.id}")) || strings.Contains(string(a.text), fill.Replace("{hook.id}")) || strings.Contains(string(a.text), "Bot 7")) {
 					t.Errorf("%s: sees what is not its own\n%s", kind, a.text)
 				}
 			}
@@ -102,6 +105,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 				}
 			}
 			for _, scope := range []string{r.scope, ledger.ScopeAll} {
+				fill := cast(w) // what the one before did may have ended it
 				a := w.do(route.Method, fill.Replace(pathTo(route)), fill.Replace(r.body),
 					with("Authorization", "Bearer "+w.principal("", ledger.Owner{}, scope)))
 				if a.StatusCode >= 300 {
@@ -118,7 +122,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 // pathTo is a path of a route, to what is acme's.
 func pathTo(r handlers.Route) string {
 	path := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7").Replace(r.Path)
+		"/v1/agents/{id}", "/v1/agents/bot7", "/v1/webhooks/{id}", "/v1/webhooks/{hook.id}").Replace(r.Path)
 	if r.Path == "/v1/agents/{id}" {
 		path += "?workspace_id=acme&org_id=eu"
 	}

@@ -133,6 +133,8 @@ func (s *Server) allowed(x *Exchange) string {
 func nativeRoutes(s *Server, keys *keys) []Route {
 	a := &api{
 		service: s.config.Service,
+		hooks:   s.config.Webhooks,
+		queue:   s.config.Queue,
 		now:     s.config.Now,
 		cursors: cursors{key: keys.cursor},
 		source:  "/keyledger/" + s.config.LedgerName,
@@ -143,6 +145,8 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
 	agent := []string{"workspace_id", "org_id"}
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
+	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor"}
+	place := []string{"limit", "cursor"}
 	page := []string{"from", "limit", "cursor", "type", "until"}
 	history := append([]string{"workspace_id", "org_id", "agent_id"}, page...)
 	return []Route{
@@ -160,11 +164,24 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
 		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
+		{Method: post, Path: "/v1/usage", Handle: a.reportUsage},
 		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page, Remote: true},
 		{Method: get, Path: "/v1/events", Handle: a.events, Query: history, Remote: true},
 		{Method: post, Path: "/v1/agents", Handle: a.registerAgent, Command: true},
 		{Method: get, Path: "/v1/agents", Handle: a.listAgents, Query: agents},
 		{Method: get, Path: "/v1/agents/{id}", Handle: a.getAgent, Query: agent},
+		{Method: post, Path: "/v1/webhooks", Handle: a.createWebhook, Command: true},
+		{Method: get, Path: "/v1/webhooks", Handle: a.listWebhooks, Query: owned},
+		{Method: get, Path: "/v1/webhooks/{id}", Handle: a.getWebhook, Remote: true},
+		{Method: patch, Path: "/v1/webhooks/{id}", Handle: a.updateWebhook, Command: true, Conditional: true},
+		{Method: http.MethodDelete, Path: "/v1/webhooks/{id}", Handle: a.deleteWebhook, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/webhooks/{id}/rotate-secret", Handle: a.rotateWebhook, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/webhooks/{id}/disable", Handle: a.disableWebhook, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/webhooks/{id}/enable", Handle: a.enableWebhook, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/webhooks/{id}/test", Handle: a.testWebhook, Remote: true},
+		{Method: get, Path: "/v1/webhooks/{id}/deliveries", Handle: a.listDeliveries, Query: place, Remote: true},
+		{Method: get, Path: "/v1/webhooks/{id}/dead-letters", Handle: a.listDeadLetters, Query: place, Remote: true},
+		{Method: post, Path: "/v1/webhooks/{id}/replay", Handle: a.replayWebhook, Command: true},
 		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
 		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
 		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic},

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 )
 
@@ -26,11 +27,13 @@ const (
 // Config is what a Server is made of. Fields without a default are required.
 type Config struct {
 	Service    *ledger.Service
-	State      ledger.State // the same that Service has: for its position and for waiting on it
-	Memo       ledger.Memo  // of the answers to idempotent requests
-	Secret     []byte       // at least 32 bytes, the same on every node of a ledger: seals what Memo and cursors carry
-	LedgerName string       // in the source of events: "/keyledger/<name>"
-	Version    string       // of the program, for /healthz
+	State      ledger.State         // the same that Service has: for its position and for waiting on it
+	Memo       ledger.Memo          // of the answers to idempotent requests
+	Webhooks   *webhooks.Dispatcher // delivers; its Run is the caller's
+	Queue      ledger.Queue         // the same that Webhooks has: for what became of deliveries
+	Secret     []byte               // at least 32 bytes, the same on every node of a ledger: seals what Memo and cursors carry
+	LedgerName string               // in the source of events: "/keyledger/<name>"
+	Version    string               // of the program, for /healthz
 
 	Logger        *slog.Logger          // of the access lines
 	Registerer    prometheus.Registerer // takes the metrics of the server
@@ -52,8 +55,8 @@ type Config struct {
 func (c *Config) check() error {
 	switch {
 	case c.Service == nil, c.State == nil, c.Memo == nil, c.Logger == nil, c.Ready == nil,
-		c.Registerer == nil, c.Gatherer == nil:
-		return errors.New("handlers: Service, State, Memo, Logger, Ready, Registerer and Gatherer are required")
+		c.Registerer == nil, c.Gatherer == nil, c.Webhooks == nil, c.Queue == nil:
+		return errors.New("handlers: Service, State, Memo, Webhooks, Queue, Logger, Ready, Registerer and Gatherer are required")
 	case len(c.Secret) < 32:
 		return errors.New("handlers: Secret has less than 32 bytes")
 	case c.LedgerName == "":

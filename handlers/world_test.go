@@ -44,7 +44,7 @@ func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *w
 		}
 		w.config = *config
 	}})
-	w.config.Service = w.Service
+	w.config.Service, w.config.Webhooks = w.Service, w.Hooks
 	w.log, w.state = w.Log.(*ledgertest.Log), w.State.(*ledgertest.State)
 	return w
 }
@@ -116,8 +116,10 @@ func (w *world) send(r *http.Request) *answer {
 	recorder := httptest.NewRecorder()
 	w.Server.ServeHTTP(recorder, r)
 	a := &answer{Response: recorder.Result(), text: recorder.Body.Bytes(), events: w.log.Len() - before}
-	if token, ok := a.field("token").(string); ok {
-		w.Hide(token)
+	for _, name := range []string{"token", "secret"} {
+		if secret, ok := a.field(name).(string); ok {
+			w.Hide(secret)
+		}
 	}
 	w.document().check(w.t, r, sent, a)
 	return a

@@ -34,6 +34,7 @@ type Config struct {
 	Usage        *Usage           // nil: uses are not recorded
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
+	Webhooks     WebhookPolicy
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -43,6 +44,7 @@ type Service struct {
 	usage     *Usage
 	feed      *Feed
 	firsts    *firstUses
+	hooks     WebhookPolicy
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -55,6 +57,7 @@ func New(c Config) *Service {
 		state:     c.State,
 		usage:     c.Usage,
 		feed:      c.Feed,
+		hooks:     c.Webhooks,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,

@@ -32,6 +32,14 @@ type State interface {
 	Keys(ctx context.Context, q *Query) (Page, error)
 	Agents(ctx context.Context, q *AgentQuery) (AgentPage, error)
 
+	// Webhook returns an endpoint, or ok false. Webhooks returns one page of them, newest first.
+	Webhook(ctx context.Context, id uuid.UUID) (w Webhook, ok bool, err error)
+	Webhooks(ctx context.Context, q *WebhookQuery) (WebhookPage, error)
+
+	// WebhooksChanged returns when the state has an event of an endpoint after a sequence, with the sequence of the last
+	// one. The sequence of a state in which none was changed since it was opened is that of its position then.
+	WebhooksChanged(ctx context.Context, after uint64) (uint64, error)
+
 	// History returns up to limit sequences of a key's events that are >= from, in order.
 	History(ctx context.Context, key uuid.UUID, from uint64, limit int) ([]uint64, error)
 

@@ -31,6 +31,7 @@ func TestRandomHistories(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"create": h.create, "update": h.update, "rotate": h.rotate, "disable": h.disable, "revoke": h.revoke,
 			"agent": h.agent, "use": h.use, "announce": h.announce, "wait": h.wait, "flush": h.flush, "crash": h.crash,
+			"webhook": h.webhook,
 		})
 		h.check(t)
 	})
@@ -48,6 +49,7 @@ type history struct {
 	crashes []projections.Options
 
 	keys    []uuid.UUID
+	hooks   []uuid.UUID
 	digests []ledger.Digest
 	brought int
 	batches uint64 // of uses
@@ -361,6 +363,7 @@ func (h *history) compare(t *rapid.T, name string, got, want ledger.State) {
 	}
 	h.compareLists(t, name, got, want)
 	h.compareClaims(t, name, got, want)
+	h.compareWebhooks(t, name, got, want)
 	if got.Position() != want.Position() || got.Lag() != 0 {
 		t.Errorf("%s: position %d, not %d, lag %d", name, got.Position(), want.Position(), got.Lag())
 	}
@@ -472,6 +475,8 @@ func (h *history) compareClaims(t *rapid.T, name string, got, want ledger.State)
 			same(list(got.Claim(ctx, p.Kind, "none")), list(ledger.ClaimState{}, nil))
 		case *events.Release:
 			same(list(got.Claim(ctx, p.Kind, p.Hash)), list(want.Claim(ctx, p.Kind, p.Hash)))
+		case *events.Webhook:
+			same(list(got.Webhook(ctx, p.ID)), list(want.Webhook(ctx, p.ID)))
 		case *events.Agent:
 			same(list(got.Agent(ctx, p.Workspace, p.Org, p.ID)), list(want.Agent(ctx, p.Workspace, p.Org, p.ID)))
 			same(list(got.AgentByName(ctx, p.Workspace, p.Org, p.Name)), list(want.AgentByName(ctx, p.Workspace, p.Org, p.Name)))

@@ -28,6 +28,7 @@ const (
 	rootPrefix      = 'r' // key id → nothing
 	expiryPrefix    = 'e' // expiry, key id → when it was set and announced
 	usePrefix       = 'u' // key id → last use
+	webhookPrefix   = 'p' // webhook id → webhook
 )
 
 // Keys under metaPrefix.
@@ -72,6 +73,7 @@ func (v *Views) layout() []view {
 		v.expiryView(),
 		v.claimView(),
 		v.agentView(),
+		v.webhookView(),
 		v.useView(),
 	}
 	if v.table == nil {

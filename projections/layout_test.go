@@ -26,6 +26,9 @@ func TestStoredFormats(t *testing.T) {
 	expiry, _ := noticed.Expiry()
 	a := ledger.Agent{ID: "bot", Name: "Bot", Workspace: "acme", CreatedAt: k.CreatedAt, CreatedBy: "system", Sequence: 300}
 	u := ledger.LastUse{Use: ledger.Use{LastAt: k.CreatedAt, Count: 200}, IP: "192.0.2.1", UserAgent: "curl"}
+	w := ledger.Webhook{ID: k.ID, Workspace: "acme", URL: "https://a", Types: "key.*", Name: "n", From: 301, SecretVersion: 2,
+		PreviousUntil: k.RotatedAt, CreatedAt: k.CreatedAt, CreatedBy: "system", UpdatedAt: k.RotatedAt, DisabledAt: k.RotatedAt,
+		DisabledReason: "r", Sequence: 310, LastEvent: k.ID}
 	for name, got := range map[string][]byte{
 		"key":        packKey(nil, &k, nil),
 		"confined":   packKey(nil, &confined, nil)[:4],
@@ -40,6 +43,7 @@ func TestStoredFormats(t *testing.T) {
 		"use":        packUse(nil, &u),
 		"digest":     digestKey(k.Digest)[:5],
 		"numbers":    packNumbers(1, 2),
+		"webhook":    packWebhook(&w),
 	} {
 		if want := strings.Join(strings.Fields(storedFormats()[name]), ""); hex.EncodeToString(got) != want {
 			t.Errorf("%s:\n got %x\nwant %s", name, got, want)
@@ -71,5 +75,9 @@ func storedFormats() map[string]string {
 		"use":        "facfafa2dbffad06c801093139322e302e322e31046375726c",
 		"digest":     "6410d5e17d",
 		"numbers":    "00000000000000010000000000000002",
+		"webhook": `
+			01a0c4506c0572e1c584133ac916ab3c01a0c4506c0572e1c584133ac916ab3cad0202b602fde797d1edff9603fdf5e5
+			ededff9603fdf5e5ededff9603fdf5e5ededff96030461636d6500000968747470733a2f2f61056b65792e2a016e0673
+			797374656d0172`,
 	}
 }

@@ -28,6 +28,7 @@ type burst struct{ events []events.Event }
 // know (*events.UnknownError, nothing is skipped), and when the views cannot be written.
 func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
 	v.waiters.start()
+	v.webhookWaiters.start()
 	v.useWaiters.start()
 	err := v.run(ctx, log, uses)
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -38,6 +39,7 @@ func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 		stopped = fmt.Errorf("%w: %w", errStopped, err)
 	}
 	v.waiters.stop(stopped)
+	v.webhookWaiters.stop(stopped)
 	v.useWaiters.stop(stopped)
 	return err
 }
@@ -45,15 +47,16 @@ func (v *Views) Run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 var errStopped = errors.New("projections: the views do not follow the ledger any more")
 
 func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) error {
+	position := v.Position() // before the log is asked: what this process appends meanwhile is shown at once
 	last, err := log.Last(ctx)
 	if err != nil {
 		return fmt.Errorf("projections: %w", err)
 	}
-	if position := v.Position(); last < position {
+	if last < position {
 		return fmt.Errorf("projections: the ledger ends at %d but the views in %s are at %d: it is an older copy, or another "+
 			"ledger; if it is the right one, delete the folder to have its views built anew", last, v.options.Dir, position)
 	}
-	v.known.Store(last)
+	v.know(last)
 	v.heard.hear(v.options.Now(), last, v.Position()) // it has just answered
 	g, ctx := errgroup.WithContext(ctx)
 	bursts, used := make(chan *burst, 4), make(chan *burst, 8)
@@ -157,7 +160,7 @@ func reuse(used <-chan *burst) *burst {
 
 // write applies what read sends, until there is no more. What is waiting goes into Pebble together.
 func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) error {
-	from := v.Position()
+	from := min(v.Position(), last)
 	catchUp := v.progress("building views", last-from)
 	v.building.Store(from < last)
 	for b := range bursts {
@@ -202,6 +205,7 @@ func (v *Views) commit(bursts []*burst) error {
 		return v.failed
 	}
 	v.waiters.release(v.Position())
+	v.showWebhooks()
 	v.heard.reach(v.Position())
 	if v.table != nil {
 		return v.table.compact()

@@ -74,3 +74,37 @@ func TestShowDoesNotWaitForTheLog(t *testing.T) {
 		t.Errorf("shown without the message before it: at %d, %v", v.Position(), err)
 	}
 }
+
+// growing is a log that is asked for its end while this process appends to it.
+type growing struct {
+	*bulk
+	meanwhile func()
+}
+
+func (l *growing) Last(context.Context) (uint64, error) {
+	l.meanwhile()
+	return 0, nil
+}
+
+// TestShowWhileTheViewsBegin shows what is appended just after the log told that it was empty.
+func TestShowWhileTheViewsBegin(t *testing.T) {
+	log := newBulk(t, 10)
+	v := open(t, projections.Options{FS: vfs.NewMem()})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	slow := &growing{bulk: log, meanwhile: func() {
+		if err := v.Show(ctx, log.messages[:3]...); err != nil {
+			t.Error(err)
+		}
+	}}
+	go func() { ended <- v.Run(ctx, slow, nil) }()
+	if err := v.WaitFor(ctx, 10); err != nil {
+		t.Fatal(err)
+	}
+	log.check(t, v, true)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -73,6 +73,11 @@ type Views struct {
 	waiters  waiters
 	own      own
 
+	webhooksAt      atomic.Uint64 // sequence of the last event of an endpoint, as far as shown
+	webhookWaiters  waiters
+	changedWebhook  uint64                       // the same, as far as applied
+	pendingWebhooks map[uuid.UUID]ledger.Webhook // that the current batch has changed
+
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
 
@@ -100,9 +105,10 @@ func Open(o Options) (*Views, error) {
 		o.Progress = func(string, uint64, uint64) {}
 	}
 	v := &Views{
-		options: o,
-		pending: map[uuid.UUID][]byte{},
-		broken:  make(chan error, 1),
+		options:         o,
+		pending:         map[uuid.UUID][]byte{},
+		pendingWebhooks: map[uuid.UUID]ledger.Webhook{},
+		broken:          make(chan error, 1),
 	}
 	if !o.DiskIndex {
 		v.table = newTable()
@@ -136,6 +142,7 @@ func (v *Views) load() error {
 	}
 	v.position.Store(position)
 	v.known.Store(position)
+	v.webhooksAt.Store(position)
 	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
 	if err := v.loadTable(); err != nil {
@@ -148,6 +155,7 @@ func (v *Views) load() error {
 func (v *Views) Close() error {
 	v.waiters.stop(errClosed)
 	v.useWaiters.stop(errClosed)
+	v.webhookWaiters.stop(errClosed)
 	v.metrics.unregister(v.options.Metrics)
 	v.writing.Lock()
 	defer v.writing.Unlock()

@@ -16,16 +16,17 @@ func arrows() map[string][]string {
 		"ledger/ledgertest":     {"events", "ledger"},
 		"ledger/jetstream":      {"events", "ledger"},
 		"projections":           {"events", "ledger"},
-		"handlers":              {"events", "ledger", "projections"},
-		"handlers/honcho":       {"events", "ledger", "projections", "handlers", "handlers/fastapi"},
-		"client":                {"events"},
-		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers"},
-		"handlers/agentex":      {"events", "ledger", "projections", "handlers", "handlers/fastapi"},
+		"handlers/webhooks":     {"events", "ledger"},
+		"handlers":              {"events", "ledger", "projections", "handlers/webhooks"},
+		"handlers/agentex":      {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
 		"handlers/fastapi":      {},
-		"handlers/imtegrate":    {"events", "ledger", "projections", "handlers", "handlers/fastapi"},
-		"handlers/openlayer":    {"events", "ledger", "projections", "handlers"},
+		"handlers/honcho":       {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
+		"handlers/imtegrate":    {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
+		"handlers/openlayer":    {"events", "ledger", "projections", "handlers", "handlers/webhooks"},
+		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
+		"client":                {"events"},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
-			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "client"},
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "client"},
 	}
 }
 
@@ -33,12 +34,12 @@ func arrows() map[string][]string {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
-			"client", "cmd/keyledger"},
+			"handlers/webhooks", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/golang-jwt":  {"handlers/honcho"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
-		"github.com/nats-io":     {"ledger/jetstream", "cmd/keyledger"},
+		"github.com/nats-io":     {"ledger/jetstream", "client", "cmd/keyledger"},
 		"github.com/spf13":       {"cmd/keyledger"},
 	}
 }

@@ -63,7 +63,7 @@ The rows are ` + strings.Join(rowNames(), ", ") + ".",
 	f.IntVar(&o.races, "races", 10_000, "races of a revoke against verify")
 	f.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, not how fast it is")
 	f.BoolVar(&o.json, "json", false, "print JSON with every single measurement")
-	cmd.AddCommand(newNoopCommand())
+	cmd.AddCommand(newNoopCommand(), newVerifierCommand())
 	return cmd
 }
 
@@ -124,6 +124,7 @@ type bench struct {
 	row     string // that is being measured
 	token   string // of the root key
 	keys    []seedKey
+	open    bool   // the server under test takes subscribers over NATS, from its next start on
 	subject *child // the server under test; nil while it is stopped
 	noop    *child
 	raw     *rawStream
@@ -186,8 +187,11 @@ func (b *bench) dataDir() string { return filepath.Join(b.dir, "data") }
 
 // startServer starts the server under test and tells how long it took to be ready.
 func (b *bench) startServer(ctx context.Context) (time.Duration, error) {
-	c, took, err := startChild(ctx, b.dataDir(), "/readyz", []string{"KEYLEDGER_ROOT_TOKEN=" + b.token},
-		"serve", "--http", "127.0.0.1:0", "--data", b.dataDir())
+	args := []string{"serve", "--http", "127.0.0.1:0", "--data", b.dataDir(), "--webhook-allow-private"}
+	if b.open {
+		args = append(args, "--nats-listen", "127.0.0.1:0")
+	}
+	c, took, err := startChild(ctx, b.dataDir(), "/readyz", []string{"KEYLEDGER_ROOT_TOKEN=" + b.token}, args...)
 	b.subject = c
 	return took, err
 }

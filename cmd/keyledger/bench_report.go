@@ -37,12 +37,16 @@ type target struct {
 	ratioAtLeast float64
 	ratioAtMost  float64
 	valueBelow   float64
+	valueAtLeast float64
 }
 
 func (t target) String() string {
 	var parts []string
 	if t.valueBelow != 0 {
 		parts = append(parts, fmt.Sprintf("value < %g", t.valueBelow))
+	}
+	if t.valueAtLeast != 0 {
+		parts = append(parts, fmt.Sprintf("value ≥ %g", t.valueAtLeast))
 	}
 	if t.ratioAtLeast != 0 {
 		parts = append(parts, fmt.Sprintf("ratio ≥ %.2f", t.ratioAtLeast))
@@ -56,6 +60,7 @@ func (t target) String() string {
 func (t target) met(f *figure) bool {
 	return f.Errors == 0 && f.Error == "" &&
 		(t.valueBelow == 0 || f.Value < t.valueBelow) &&
+		(t.valueAtLeast == 0 || f.Value >= t.valueAtLeast) &&
 		(t.ratioAtLeast == 0 || f.Ratio >= t.ratioAtLeast) &&
 		(t.ratioAtMost == 0 || f.Ratio <= t.ratioAtMost)
 }

@@ -27,7 +27,13 @@ func benchRows() []row {
 		{"creates-64", "durable creates, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.20}, measureCreates64},
 		{"revokes-64", "revokes of keys just created, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.15}, measureRevokes},
 		{"revokes-cold-64", "revokes of random keys of the whole ledger, 64 connections ÷ no-op handler", target{}, measureColdRevokes},
+		{"webhooks", "events delivered to one webhook on this machine, each signed, posted and answered", target{valueAtLeast: 2000}, measureWebhooks},
 		{"races", "verify asked after a revoke was acknowledged: answers that still say valid", target{valueBelow: 1}, measureRaces},
+		{"verifier", "Verifier.Verify of random keys ÷ SHA-256 and look-up in a Go map", target{ratioAtLeast: 0.8}, measureVerifier},
+		{"verifier-memory", "memory of the Verifier for each key", target{valueBelow: 150}, measureVerifierMemory},
+		{"verifier-revoke", "revoke acknowledged → Verifier in another process refuses, p99", target{valueBelow: 20}, measureVerifierRevoke},
+		{"events-nats", "create acknowledged → its event at a subscriber over NATS, 500/s, p99", target{valueBelow: 5}, measureEvents(true)},
+		{"events-sse", "create acknowledged → its event at a subscriber over SSE, 500/s, p99", target{valueBelow: 10}, measureEvents(false)},
 	}
 }
 

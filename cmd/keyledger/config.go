@@ -55,6 +55,10 @@ type config struct {
 	horizons      []time.Duration // parsed from expiryNotices
 	firstUsedRate int
 
+	webhookPrivate  bool
+	webhookWaits    string
+	webhookSchedule []time.Duration // parsed from webhookWaits
+
 	maxStaleness    time.Duration
 	verifyIndex     string
 	shutdownTimeout time.Duration
@@ -97,6 +101,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
 	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
 	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
+	f.BoolVar(&c.webhookPrivate, "webhook-allow-private", false, "let webhooks lead to private and loopback addresses, and to http")
+	f.StringVar(&c.webhookWaits, "webhook-schedule", "5s,5m,30m,2h,5h,10h,14h,20h,24h", "waits before each further attempt to deliver an event to a webhook")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -203,9 +209,21 @@ func (c *config) checkRest() error {
 		needs(c.name != "", "--name: not empty"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
+		c.checkSchedule(),
 		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
 		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
 	)
+}
+
+func (c *config) checkSchedule() error {
+	for wait := range strings.SplitSeq(c.webhookWaits, ",") {
+		d, err := time.ParseDuration(strings.TrimSpace(wait))
+		if err != nil || d <= 0 {
+			return errors.New("--webhook-schedule: waits such as 5s,5m,2h, each more than 0")
+		}
+		c.webhookSchedule = append(c.webhookSchedule, d)
+	}
+	return nil
 }
 
 // maxFirstUsedRate is above what a ledger can store.

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 	"keyledger/projections"
@@ -43,6 +44,7 @@ type node struct {
 	feed        ledger.Feed
 	usage       *ledger.Usage
 	service     *ledger.Service
+	webhooks    *webhooks.Dispatcher
 	rootToken   string // minted at this start, to be shown
 }
 

@@ -23,6 +23,7 @@ func newRootCommand(env environment, started *bool) *cobra.Command {
 	root.AddCommand(
 		newServeCommand(env),
 		newKeysCommand(env),
+		newEventsCommand(env),
 		newHealthCommand(env),
 		newBenchCommand(),
 		newVersionCommand(),

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keyledger/handlers"
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 	"keyledger/projections"
@@ -218,6 +219,7 @@ const accessDelay = 200 * time.Millisecond
 func (n *node) newAPI(context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.usage = ledger.NewUsage(n.events, 0)
+	network := &webhooks.Network{Private: n.config.webhookPrivate}
 	n.service = ledger.New(ledger.Config{
 		Log:          n.events,
 		State:        n.views,
@@ -226,13 +228,32 @@ func (n *node) newAPI(context.Context) error {
 		Usage:        n.usage,
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
+		Webhooks:     network.Policy(),
 	})
+	var err error
+	if n.webhooks, err = webhooks.New(webhooks.Config{
+		Service:    n.service,
+		State:      n.views,
+		Log:        n.events,
+		Queue:      n.events,
+		Secret:     []byte(n.secret),
+		Network:    network,
+		LedgerName: n.config.name,
+		Version:    version(),
+		Schedule:   n.config.webhookSchedule,
+		Logger:     n.log,
+		Registerer: n.metrics,
+	}); err != nil {
+		return err
+	}
 	lines := handlers.NewLogWriter(n.progress, accessDelay)
 	n.undo.add("write the last access lines", func(context.Context) error { return lines.Close() })
 	api, err := handlers.New(handlers.Config{
 		Service:        n.service,
 		State:          n.views,
 		Memo:           n.events,
+		Webhooks:       n.webhooks,
+		Queue:          n.events,
 		Secret:         []byte(n.secret),
 		LedgerName:     n.config.name,
 		Version:        version(),
@@ -269,6 +290,7 @@ func (n *node) follow(ctx context.Context) error {
 	if n.server != nil {
 		n.background("stop watching NATS", n.watchServer)
 	}
+	n.background("stop webhooks", n.webhooks.Run)
 	n.undo.add("finish requests", n.http.Shutdown)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/handlers"
+	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
 )
 
@@ -33,6 +34,12 @@ type Options struct {
 	// Mount mounts dialects. nil: the native API is alone.
 	Mount func(*handlers.Server, *ledger.Service) error
 
+	// Webhooks changes how webhooks are delivered. nil: to every address, at once, and without a second attempt.
+	Webhooks func(*webhooks.Config)
+
+	// Idle delivers to no webhooks.
+	Idle bool
+
 	// Configure changes what the ledger and the server are made of. nil: nothing.
 	Configure func(*handlers.Config, *ledger.Config)
 }
@@ -46,6 +53,8 @@ type World struct {
 	Service *ledger.Service
 	Server  *handlers.Server
 	Log     ledger.Log
+	Queue   ledger.Queue
+	Hooks   *webhooks.Dispatcher
 	State   ledger.State
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
@@ -65,6 +74,7 @@ type log interface {
 	ledger.Log
 	ledger.UsageLog
 	ledger.Memo
+	ledger.Queue
 }
 
 // New starts a World.
@@ -76,7 +86,7 @@ func New(t testing.TB, o Options) *World {
 		start = w.onJetStream
 	}
 	log := start(t)
-	w.Log = log
+	w.Log, w.Queue = log, log
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
 	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Feed: &w.feed}
 	config := handlers.Config{
@@ -91,11 +101,33 @@ func New(t testing.TB, o Options) *World {
 		Ready:      w.ready,
 		Now:        w.Now,
 	}
+	hooks := webhooks.Config{
+		State:      w.State,
+		Log:        log,
+		Queue:      log,
+		Secret:     config.Secret,
+		Network:    &webhooks.Network{Private: true},
+		LedgerName: config.LedgerName,
+		Version:    config.Version,
+		Schedule:   []time.Duration{},
+		Now:        w.Now,
+		Logger:     config.Logger,
+		Registerer: w.Metrics,
+	}
+	if o.Webhooks != nil {
+		o.Webhooks(&hooks)
+	}
+	rules.Webhooks, config.Queue = hooks.Network.Policy(), log
 	if o.Configure != nil {
 		o.Configure(&config, &rules)
 	}
 	w.Service = ledger.New(rules)
-	config.Service = w.Service
+	config.Service, hooks.Service = w.Service, w.Service
+	var err error
+	if config.Webhooks, err = webhooks.New(hooks); err != nil {
+		t.Fatal(err)
+	}
+	w.Hooks = config.Webhooks
 	server, err := handlers.New(config)
 	if err == nil && o.Mount != nil {
 		err = o.Mount(server, w.Service)
@@ -105,6 +137,9 @@ func New(t testing.TB, o Options) *World {
 	}
 	w.Server = server
 	beside(t, usage.Run)
+	if !o.Idle {
+		beside(t, config.Webhooks.Run)
+	}
 	w.bootstrap(t)
 	w.URL = "http://" + Serve(t, handlers.NewHTTPServer(server, slog.New(slog.DiscardHandler), nil))
 	t.Cleanup(func() { w.checkLines(t) })

@@ -1,4 +1,4 @@
-// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog and Memo of package ledger, on a nats-server
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, Memo and Queue of package ledger, on a nats-server
 // inside this process (Embed) or on an external NATS (Connect).
 //
 // # Appends
@@ -17,6 +17,11 @@
 //
 // Server.Admit and Callout let holders of keys connect and read the events of what is theirs, in an account of their own,
 // through a door that vets their requests. See grant, door and Subscribers.
+//
+// # Webhooks
+//
+// A webhook has a durable consumer of its own on the ledger, whose acknowledgements are its position; what became of its
+// deliveries is noted in a stream that keeps the last note of each. See Log.Consume and Log.Note.
 //
 // # What is refused
 //
@@ -51,6 +56,8 @@ type Options struct {
 	UsageBytes int64
 	// MemoBytes bounds the memo, 1 GiB when 0. A full one refuses new names until the oldest are a day old.
 	MemoBytes int64
+	// DeliveryBytes bounds what is noted of deliveries to webhooks, 1 GiB when 0. The oldest go first.
+	DeliveryBytes int64
 	// Queue is how many appends may wait or be in flight, 4096 when 0; beyond it they fail with ledger.ErrOverloaded.
 	Queue int
 	// Registerer takes the metrics; nil drops them.
@@ -67,6 +74,9 @@ func (o Options) withDefaults() Options {
 	if o.MemoBytes == 0 {
 		o.MemoBytes = 1 << 30
 	}
+	if o.DeliveryBytes == 0 {
+		o.DeliveryBytes = 1 << 30
+	}
 	if o.Queue == 0 {
 		o.Queue = 4096
 	}
@@ -79,6 +89,7 @@ type Log struct {
 	js      jetstream.JetStream
 	options Options
 	memo    jetstream.KeyValue
+	notes   jetstream.Stream // of deliveries to webhooks
 	metrics *metrics
 	breaker breaker
 
@@ -95,6 +106,7 @@ var (
 	_ ledger.Log      = (*Log)(nil)
 	_ ledger.UsageLog = (*Log)(nil)
 	_ ledger.Memo     = (*Log)(nil)
+	_ ledger.Queue    = (*Log)(nil)
 )
 
 // Open makes the streams or checks the ones there are. It refuses a stream that promises less than the ledger needs,
@@ -146,6 +158,12 @@ func (l *Log) ensure(ctx context.Context) error {
 	}
 	if _, err := ensureStream(ctx, l.js, usageConfig(&l.options)); err != nil {
 		return err
+	}
+	if _, err := ensureStream(ctx, l.js, deliveryConfig(&l.options)); err != nil {
+		return err
+	}
+	if l.notes, err = l.js.Stream(ctx, DeliveryStream); err != nil {
+		return fmt.Errorf("jetstream: stream %s: %w", DeliveryStream, err)
 	}
 	if l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
 		return fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)

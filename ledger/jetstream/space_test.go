@@ -14,7 +14,7 @@ import (
 
 // small are options of a log whose other streams need little room.
 func small(s *jetstream.Server) jetstream.Options {
-	return jetstream.Options{Server: s, UsageBytes: 1 << 20, MemoBytes: 1 << 20}
+	return jetstream.Options{Server: s, UsageBytes: 1 << 20, MemoBytes: 1 << 20, DeliveryBytes: 1 << 20}
 }
 
 // fillUp appends until the log is unavailable and stays so, and notes what was acknowledged.

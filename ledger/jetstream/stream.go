@@ -16,9 +16,10 @@ import (
 
 // Names of what is stored in JetStream.
 const (
-	LedgerStream = "LEDGER"
-	UsageStream  = "USAGE"
-	MemoBucket   = "MEMO"
+	LedgerStream   = "LEDGER"
+	UsageStream    = "USAGE"
+	DeliveryStream = "DELIVERIES"
+	MemoBucket     = "MEMO"
 )
 
 // ErrFingerprint is what Open fails with when the stream was made with another Options.Fingerprint.
@@ -72,6 +73,23 @@ func usageConfig(o *Options) jetstream.StreamConfig {
 		Discard:     jetstream.DiscardOld,
 		Duplicates:  duplicates,
 		AllowDirect: true,
+	}
+}
+
+// deliveryConfig is the stream of notes of deliveries: the last of each, for a month.
+func deliveryConfig(o *Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              DeliveryStream,
+		Description:       "What became of deliveries to webhooks.",
+		Subjects:          []string{deliveryPrefix + "*.*"},
+		Storage:           jetstream.FileStorage,
+		Replicas:          o.Replicas,
+		MaxBytes:          o.DeliveryBytes,
+		MaxAge:            30 * 24 * time.Hour,
+		MaxMsgsPerSubject: 1,
+		Discard:           jetstream.DiscardOld,
+		Duplicates:        duplicates,
+		AllowDirect:       true,
 	}
 }
 

@@ -18,3 +18,7 @@ func TestUsageLog(t *testing.T) {
 func TestMemo(t *testing.T) {
 	ledgertest.MemoConformance(t, func(*testing.T) ledger.Memo { return ledgertest.NewLog() })
 }
+
+func TestQueue(t *testing.T) {
+	ledgertest.QueueConformance(t, func(*testing.T) ledgertest.QueueLog { return ledgertest.NewLog() })
+}

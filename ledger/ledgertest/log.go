@@ -15,7 +15,7 @@ import (
 	"keyledger/ledger"
 )
 
-// Log is a ledger.Log, a ledger.UsageLog and a ledger.Memo in memory, for tests. It is safe for concurrent use.
+// Log is a ledger.Log, a ledger.UsageLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe for concurrent use.
 type Log struct {
 	mu       sync.Mutex
 	messages []events.Message     // message n has sequence n+1
@@ -25,6 +25,8 @@ type Log struct {
 	usage    [][]byte
 	memo     map[string]memoValue
 	revision uint64 // of the last change of the memo
+	queues   map[uuid.UUID]*queue
+	notes    uint64 // that were made
 	moved    chan struct{}
 	down     bool
 	hook     func(ctx context.Context, op Op) Fault
@@ -33,11 +35,12 @@ type Log struct {
 // NewLog gives an empty Log.
 func NewLog() *Log {
 	return &Log{
-		last:  make(map[string]uint64),
-		ids:   make(map[uuid.UUID]uint64),
-		lost:  make(map[uint64]bool),
-		memo:  make(map[string]memoValue),
-		moved: make(chan struct{}),
+		last:   make(map[string]uint64),
+		ids:    make(map[uuid.UUID]uint64),
+		lost:   make(map[uint64]bool),
+		memo:   make(map[string]memoValue),
+		queues: make(map[uuid.UUID]*queue),
+		moved:  make(chan struct{}),
 	}
 }
 

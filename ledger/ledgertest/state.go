@@ -27,6 +27,8 @@ type State struct {
 	claims  map[claim]ledger.ClaimState
 	agents  []ledger.Agent // oldest first
 	uses    map[uuid.UUID]ledger.LastUse
+	hooks   map[uuid.UUID]ledger.Webhook
+	hooked  uint64 // sequence of the last event of an endpoint
 
 	position, lag uint64
 	heard         time.Time
@@ -45,6 +47,7 @@ func NewState(now func() time.Time) *State {
 		history: make(map[uuid.UUID][]uint64),
 		claims:  make(map[claim]ledger.ClaimState),
 		uses:    make(map[uuid.UUID]ledger.LastUse),
+		hooks:   make(map[uuid.UUID]ledger.Webhook),
 		moved:   make(chan struct{}),
 	}
 }
@@ -130,6 +133,8 @@ func (s *State) apply(e *events.Event) {
 		s.claims[claim{p.Kind, p.Hash}] = ledger.ClaimState{Sequence: e.Sequence}
 	case *events.Agent:
 		s.agents = append(s.agents, ledger.NewAgent(e, p))
+	case *events.Webhook, *events.WebhookUpdate, *events.WebhookDelete:
+		s.applyWebhook(e)
 	default:
 		s.applyKey(e)
 	}

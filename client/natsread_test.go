@@ -1,0 +1,106 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+
+	"keyledger/events"
+)
+
+// delivered is a message of a consumer: number count, with a sequence of the stream, and what is pending behind it.
+func delivered(t *testing.T, count, sequence, pending int, change func(*nats.Msg)) *nats.Msg {
+	t.Helper()
+	id := uuid.New()
+	m, err := events.Encode(&events.Event{
+		Header:  events.Header{ID: uuid.New(), Time: time.Now(), Actor: "system"},
+		Subject: events.KeySubject(&events.Owner{}, id),
+		Payload: &events.Revoked{KeyID: id},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := &nats.Msg{
+		Subject: m.Subject, Data: m.Data, Header: nats.Header{}, Sub: new(nats.Subscription),
+		Reply: fmt.Sprintf("$JS.ACK.LEDGER.name.1.%d.%d.%d.%d", sequence, count, time.Now().UnixNano(), pending),
+	}
+	m.Each(func(name, value string) { msg.Header[name] = []string{value} })
+	if change != nil {
+		change(msg)
+	}
+	return msg
+}
+
+// reading is a session that has read three messages up to sequence 10, and how much it has heard.
+func reading() (s *natsSession, got, heard *int) {
+	got, heard = new(int), new(int)
+	return &natsSession{
+		natsReader: &natsReader{
+			at:    &place{next: 11, last: 10, id: uuid.New()},
+			event: func(*events.Event) error { *got++; return nil },
+			heard: func(time.Time) { *heard++ },
+			level: func() error { return nil },
+		},
+		count: 3, goal: 5,
+	}, got, heard
+}
+
+// TestMessages: what is missing, repeated, damaged or unknown ends a session, for good where it would again.
+func TestMessages(t *testing.T) {
+	for name, test := range map[string]struct {
+		count, sequence int
+		change          func(*nats.Msg)
+		fails, final    bool
+	}{
+		"the next":      {4, 12, nil, false, false},
+		"one missing":   {5, 12, nil, true, false},
+		"one again":     {3, 10, nil, true, false},
+		"an older one":  {4, 9, nil, true, false},
+		"redelivered":   {4, 12, func(m *nats.Msg) { m.Reply = "$JS.ACK.LEDGER.name.2.12.4.1.0" }, true, false},
+		"no ack reply":  {4, 12, func(m *nats.Msg) { m.Reply = "" }, true, false},
+		"no header":     {4, 12, func(m *nats.Msg) { m.Header = nil }, true, true},
+		"unknown type":  {4, 12, func(m *nats.Msg) { m.Header.Set(events.HeaderType, "key.limited") }, true, true},
+		"newer version": {4, 12, func(m *nats.Msg) { m.Header.Set(events.HeaderVersion, "2") }, true, true},
+		"damaged":       {4, 12, func(m *nats.Msg) { m.Data = m.Data[1:] }, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, got, _ := reading()
+			err := s.message(delivered(t, test.count, test.sequence, 0, test.change), time.Now())
+			var end *finalError
+			if (err != nil) != test.fails || errors.As(err, &end) != test.final {
+				t.Fatalf("got %v, final is %v", err, end != nil)
+			}
+			if (*got == 1) == test.fails {
+				t.Fatalf("%d events were given", *got)
+			}
+			var unknown *events.UnknownError
+			if name == "unknown type" && (!errors.As(err, &unknown) || unknown.Sequence != 12 || unknown.Type != "key.limited") {
+				t.Fatalf("it does not say which: %v", err)
+			}
+		})
+	}
+}
+
+// TestHeard: a reader is level when nothing is pending, with a heartbeat that has counted as many, and, where there is
+// always more, when it has what there was.
+func TestHeard(t *testing.T) {
+	s, _, heard := reading()
+	for i, want := range []int{0, 1, 1} { // pending at first: up to number 5
+		if err := s.message(delivered(t, 4+i, 12+i, 100, nil), time.Now()); err != nil || *heard != want {
+			t.Fatalf("after message %d: heard %d, want %d, %v", 4+i, *heard, want, err)
+		}
+	}
+	beat := func(count string) error {
+		return s.beat(&nats.Msg{Header: nats.Header{"Nats-Last-Consumer": {count}}})
+	}
+	if err := beat("6"); err != nil || *heard != 2 {
+		t.Fatalf("heard %d, %v", *heard, err)
+	}
+	if err := beat("7"); err == nil || *heard != 2 {
+		t.Fatal("a lost message is not seen")
+	}
+}

@@ -90,9 +90,11 @@ func TestReadmeSubscribe(t *testing.T) {
 		},
 	} {
 		t.Run(language, func(t *testing.T) {
-			i := slices.IndexFunc(blocks, func(b block) bool { return b.language == language })
+			i := slices.IndexFunc(blocks, func(b block) bool {
+				return b.language == language && strings.Contains(b.text, "localhost:4222") && strings.Contains(b.text, "import ")
+			})
 			if i < 0 {
-				t.Fatalf("the README has no %s block", language)
+				t.Fatalf("the README has no %s block that subscribes", language)
 			}
 			_, address, k := startSubscribed(t)
 			file := filepath.Join(t.TempDir(), "subscriber."+map[string]string{"go": "go", "js": "mjs"}[language])

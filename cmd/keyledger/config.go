@@ -91,7 +91,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
 	f.StringVar(&c.expiryNotices, "expiry-notices", "7d,1d", "how long before the expiry of a key a key.expiring event says so, with commas; none for no such events")
-	f.IntVar(&c.firstUsedRate, "first-used-rate", 200, "most key.first_used events that this node stores in a second, the others later; 0 for no such events")
+	f.IntVar(&c.firstUsedRate, "first-used-rate", 10, "most key.first_used events that this node stores in a second, the others later; 0 for no such events")
 	f.StringVar(&c.honchoSecret, "honcho-jwt-secret", "", "secret that signs Honcho's keys, its AUTH_JWT_SECRET; empty makes none, as a Honcho with authentication off")
 	f.StringVar(&c.honchoSecretFile, "honcho-jwt-secret-file", "", "file that holds Honcho's secret")
 	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")

@@ -35,10 +35,10 @@ const (
 	idleAllocation = 16 << 20
 )
 
-// releaseMemory returns memory to the system, until ctx ends, whenever the process has become idle: else Go keeps as
-// much as it took at work. A process that gets work at once keeps what its start took: to give it back and to take it
-// again, page by page, would make its first seconds slow.
+// releaseMemory returns memory to the system at once and then, until ctx ends, whenever the process has become idle:
+// else Go keeps as much as it took at work.
 func releaseMemory(ctx context.Context) {
+	debug.FreeOSMemory()
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
 	last, idle := allocated(), 0

@@ -354,7 +354,7 @@ func (n *node) storeNotices(context.Context) error {
 	return nil
 }
 
-// open opens the gate.
+// open opens the gate. What was only needed to get here goes back to the system.
 func (n *node) open(context.Context) error {
 	n.gate.open.Store(true)
 	n.background("stop returning memory", func(ctx context.Context) error { releaseMemory(ctx); return nil })

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/events"
 )
@@ -41,6 +42,10 @@ type State interface {
 	// Roots returns the ids of all keys that may do everything for everyone: scope "ledger:*", no owner, no expiry,
 	// not disabled, not revoked.
 	Roots(ctx context.Context) ([]uuid.UUID, error)
+
+	// HashReader gives the hashes of the Merkle tree (RFC 6962) over all messages up to Position, the message with sequence n
+	// being the leaf with index n-1.
+	tlog.HashReader
 
 	// Position is the sequence of the last event in the state. WaitFor returns when Position has reached sequence.
 	Position() uint64

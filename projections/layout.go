@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -27,6 +28,8 @@ const (
 	agentListPrefix = 'g' // list, owner, newest first → workspace, org, agent id
 	rootPrefix      = 'r' // key id → nothing
 	usePrefix       = 'u' // key id → last use
+	tilePrefix      = 't' // level, number → hashes of a tile of the tree
+	leafRunPrefix   = 'l' // place in the last tile of leaves → number of the tile, hashes
 )
 
 // Keys under metaPrefix.
@@ -45,12 +48,16 @@ type view struct {
 	// apply adds to b what a change makes of the view. It cannot refuse a change; it fails when Pebble does. nil: the
 	// view is not derived from events.
 	apply func(b *pebble.Batch, c *change) error
+
+	// finish, if it is not nil, adds to b what is left to add after the last change of a commit.
+	finish func(b *pebble.Batch) error
 }
 
 // change is an event and what it makes of the key it is about.
 type change struct {
 	event         *events.Event
-	key           bool // the event is about a key
+	leaf          tlog.Hash // of its message in the tree
+	key           bool      // the event is about a key
 	before, after ledger.Key
 	scratch       []byte // for whoever applies the change
 }
@@ -71,6 +78,7 @@ func (v *Views) layout() []view {
 		v.claimView(),
 		v.agentView(),
 		v.useView(),
+		v.treeView(),
 	}
 	if v.table == nil {
 		views = append(views, v.digestView())

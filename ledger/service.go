@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Heads        *Heads           // of the tree; nil: none are signed
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 }
 
@@ -40,6 +41,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	heads     *Heads
 	feed      *Feed
 	prefix    string
 	staleness time.Duration
@@ -52,6 +54,7 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		heads:     c.Heads,
 		feed:      c.Feed,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,

@@ -21,6 +21,7 @@ import (
 //	views/          the views; may be deleted while no process runs, they are rebuilt from the ledger
 //	server.secret   the server secret, when none was configured
 //	root.token      the first root key's token, when none was configured
+//	ledger.head     the last signed head of the ledger: at the next start it is compared with it
 //	http.addr       where this process serves HTTP, while it runs
 //	nats.addr       where the NATS in this process takes subscribers, while it does
 type dataFolder struct {

@@ -207,6 +207,7 @@ func (n *node) openViews() error {
 	if err != nil {
 		return err
 	}
+	n.seen = n.views.Position()
 	n.undo.add("close the views", func(context.Context) error { return n.views.Close() })
 	return nil
 }
@@ -217,6 +218,9 @@ const accessDelay = 200 * time.Millisecond
 // newAPI makes the service and its HTTP API. The gate lets only the routes of operations through to it.
 func (n *node) newAPI(context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := n.makeHeads(); err != nil {
+		return err
+	}
 	n.usage = ledger.NewUsage(n.events, 0)
 	n.service = ledger.New(ledger.Config{
 		Log:          n.events,
@@ -224,6 +228,7 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		Heads:        n.heads,
 		Feed:         &n.feed,
 	})
 	lines := handlers.NewLogWriter(n.progress, accessDelay)

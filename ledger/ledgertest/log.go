@@ -15,7 +15,7 @@ import (
 	"keyledger/ledger"
 )
 
-// Log is a ledger.Log, a ledger.UsageLog and a ledger.Memo in memory, for tests. It is safe for concurrent use.
+// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog and a ledger.Memo in memory, for tests. It is safe for concurrent use.
 type Log struct {
 	mu       sync.Mutex
 	messages []events.Message     // message n has sequence n+1
@@ -23,6 +23,7 @@ type Log struct {
 	ids      map[uuid.UUID]uint64 // sequence of an event
 	lost     map[uint64]bool
 	usage    [][]byte
+	heads    [][]byte
 	memo     map[string]memoValue
 	revision uint64 // of the last change of the memo
 	moved    chan struct{}

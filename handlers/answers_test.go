@@ -109,6 +109,7 @@ func TestAnswers(t *testing.T) {
 		"create": createScenarios(), "bodies": bodyScenarios(), "read": readScenarios(), "change": changeScenarios(),
 		"revoke": revokeScenarios(), "verify": verifyScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
+		"ledger":      ledgerScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {
@@ -585,7 +586,7 @@ func operationScenarios() []scenario {
 func everyRouteScenarios(routes []handlers.Route) []scenario {
 	var list []scenario
 	fill := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7", "{id}", "{active.id}")
+		"/v1/agents/{id}", "/v1/agents/bot7", "{id}", "{active.id}", "{index:.+}", "000.p/1")
 	for _, r := range routes {
 		if r.Public && r.Path != "/v1/authorize" {
 			continue

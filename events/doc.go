@@ -140,6 +140,10 @@
 // organisation and agent it is bound to. Claims are not read by subscribers. A key that is bound to a peer or a session
 // cannot subscribe over NATS, as no subject tells those.
 //
+// The stream HEADS is read in the same way, with the filter heads.>, by every such client. A message on heads.<date> is a
+// checkpoint (C2SP tlog-checkpoint): a signed note of how many messages the ledger has and of the root of the tree over
+// them. The last message of each day, in UTC, stays.
+//
 // # Leaves
 //
 // The messages of the ledger are the leaves of a Merkle tree (RFC 6962 section 2.1), the message with sequence n the leaf

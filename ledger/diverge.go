@@ -36,8 +36,6 @@ func (h *Heads) Check(ctx context.Context, seen uint64) error {
 	}
 	seen = min(seen, last)
 	switch err := h.compare(ctx, from, seen, 0); {
-	case err != nil && wrong != nil:
-		return fmt.Errorf("%w; %w", err, wrong)
 	case err != nil:
 		return err
 	case wrong == nil, cut:

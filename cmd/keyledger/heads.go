@@ -99,9 +99,8 @@ func (n *node) keptHead() ([]byte, error) {
 func (n *node) checkHeads(ctx context.Context) error {
 	err := n.heads.Check(ctx, n.seen)
 	if errors.Is(err, ledger.ErrDiverged) {
-		return fmt.Errorf("%w; restore the ledger. If it is the right one, and another name or signing key was given on "+
-			"purpose, give the former ones (--origin, --signing-key); a head that is to be forgotten is in %s, and in the stream HEADS",
-			err, n.folder.file(headFile))
+		return fmt.Errorf("%w; restore the ledger, or, if only its name or its signing key was changed, give the former ones "+
+			"(--name, --origin, --signing-key)", err)
 	}
 	return err
 }

@@ -52,9 +52,6 @@ func decode(m *Message, newBody func(layout) body) (Event, error) {
 	if b == nil {
 		return invalid(fmt.Errorf("version %d", m.Version))
 	}
-	if len(m.Data) > MaxBody {
-		return invalid(errTooLong)
-	}
 	origin, err := decodeBody(b, m.Data)
 	if err != nil {
 		return invalid(err)

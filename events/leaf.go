@@ -9,8 +9,8 @@ import (
 // leafVersion is the first byte of a leaf. Another layout has another one.
 const leafVersion = 1
 
-// MaxBody is how long a body is at most, in bytes: so a leaf has less than 64 KiB, which is the most that an entry of
-// C2SP tlog-tiles can have.
+// MaxBody is how long a body is at most, in bytes, which Encode sees to: so a leaf has less than 64 KiB, which is the most
+// that an entry of C2SP tlog-tiles can have.
 const MaxBody = 60 << 10
 
 // AppendLeaf appends the leaf of a stored message to dst: what the Merkle tree over the ledger is made of. The layout is

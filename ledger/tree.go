@@ -94,7 +94,10 @@ func (s *Service) Entries(ctx context.Context, p *Principal, n uint64, width int
 		start := len(bundle)
 		bundle = events.AppendLeaf(append(bundle, 0, 0), &messages[i])
 		leaf := bundle[start+2:]
-		binary.BigEndian.PutUint16(bundle[start:], uint16(len(leaf))) // it fits: events.MaxBody
+		if len(leaf) > math.MaxUint16 { // Encode does not make such a body
+			return nil, failed(fmt.Errorf("ledger: event %d has a leaf of %d bytes, which no entry can hold", messages[i].Sequence, len(leaf)))
+		}
+		binary.BigEndian.PutUint16(bundle[start:], uint16(len(leaf)))
 		if tlog.RecordHash(leaf) != tlog.Hash(tile[i*tlog.HashSize:]) {
 			return nil, failed(fmt.Errorf("%w: event %d", ErrDiverged, messages[i].Sequence))
 		}

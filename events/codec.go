@@ -26,6 +26,9 @@ func Encode(e *Event) (Message, error) {
 	if err != nil {
 		return Message{}, fmt.Errorf("events: encode %s: %w", e.Type, err)
 	}
+	if len(data) > MaxBody {
+		return Message{}, fmt.Errorf("events: encode %s: %w", e.Type, errTooLong)
+	}
 	m.Data = data
 	return m, nil
 }
@@ -62,6 +65,8 @@ func decode(m *Message, newBody func(layout) body) (Event, error) {
 	}
 	return Event{Header: m.Header, Sequence: m.Sequence, Subject: m.Subject, Origin: origin, Payload: p}, nil
 }
+
+var errTooLong = fmt.Errorf("the body has more than %d bytes", MaxBody)
 
 // upcast brings a body to the layout that is written today.
 func upcast(b body) (Payload, error) {

@@ -196,6 +196,30 @@
 // organisation and agent it is bound to. Claims are not read by subscribers. A key that is bound to a peer or a session
 // cannot subscribe over NATS, as no subject tells those.
 //
+// The stream HEADS is read in the same way, with the filter heads.>, by every such client. A message on heads.<date> is a
+// checkpoint (C2SP tlog-checkpoint): a signed note of how many messages the ledger has and of the root of the tree over
+// them. The last message of each day, in UTC, stays.
+//
+// # Leaves
+//
+// The messages of the ledger are the leaves of a Merkle tree (RFC 6962 section 2.1), the message with sequence n the leaf
+// with index n-1. A leaf, as AppendLeaf makes it, is, byte after byte:
+//
+//	1 byte   version of this layout: 1
+//	8 bytes  sequence number in the stream, the highest byte first
+//	text     subject
+//	text     Nats-Msg-Id
+//	text     Keyledger-Type
+//	text     Keyledger-Version
+//	text     Keyledger-Time
+//	text     Keyledger-Actor
+//	text     Keyledger-Request-Id; of length 0 when the message has none
+//	rest     body
+//
+// A text is its length in 2 bytes, the highest first, and as many bytes: of a header its value, as it stands in the message.
+// Other headers of a message are not covered: they belong to NATS. A body has at most MaxBody bytes. The hash of a leaf is
+// the SHA-256 of a byte 0 and the leaf. This layout never changes: a tree that once was signed can always be made again.
+//
 // # Usage
 //
 // A message on usage.batch tells how keys were used since the message before. Its body is a MessagePack array: the

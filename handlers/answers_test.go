@@ -111,6 +111,7 @@ func TestAnswers(t *testing.T) {
 		"revoke": revokeScenarios(), "verify": verifyScenarios(), "usage": usageScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
 		"webhooks":    webhookScenarios(),
+		"ledger":      ledgerScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {
@@ -617,8 +618,8 @@ func operationScenarios() []scenario {
 func everyRouteScenarios(routes []handlers.Route) []scenario {
 	var list []scenario
 	fill := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7",
-		"/v1/webhooks/{id}", "/v1/webhooks/{hook.id}", "{id}", "{active.id}")
+		"/v1/agents/{id}", "/v1/agents/bot7", "/v1/webhooks/{id}", "/v1/webhooks/{hook.id}",
+		"{id}", "{active.id}", "{index:.+}", "000.p/1")
 	for _, r := range routes {
 		if r.Public && r.Path != "/v1/authorize" {
 			continue

@@ -167,7 +167,9 @@ const chunkedBeyond = 2048
 func (x *Exchange) send() {
 	s, h := x.server, x.writer.Header()
 	h["X-Request-Id"] = []string{x.RequestID}
-	h["Cache-Control"] = s.noStore
+	if h["Cache-Control"] == nil {
+		h["Cache-Control"] = s.noStore
+	}
 	h["X-Content-Type-Options"] = s.noSniff
 	x.setSequence()
 	if x.Status == 0 {

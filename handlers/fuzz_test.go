@@ -209,3 +209,26 @@ func (m storedMemo) Claim(context.Context, string, []byte) ([]byte, uint64, erro
 }
 func (m storedMemo) Replace(context.Context, string, []byte, uint64) (uint64, error) { return 2, nil }
 func (m storedMemo) Remove(context.Context, string, uint64) error                    { return nil }
+
+// The path of a tile has one spelling, and what is not it is absent.
+func FuzzTilePaths(f *testing.F) {
+	for _, path := range [][2]string{{"0", "000"}, {"1", "x001/234"}, {"7", "x999/x999/x999/x999/x999/999"}, {"0", "000.p/255"}, {"0", "000.p/256"},
+		{"0", "000.p/0"}, {"00", "000"}, {"-1", "000"}, {"data", "000"}, {"0", "x001"}, {"0", "1"}, {"0/000", "x"}, {"64", "000"}, {"0", "../000"}} {
+		f.Add(path[0], path[1])
+	}
+	f.Fuzz(func(t *testing.T, level, index string) {
+		tile, err := parseTile(level, index)
+		if err != nil {
+			if ledger.CodeOf(err) != ledger.CodeNotFound {
+				t.Fatal(err)
+			}
+			return
+		}
+		if path := tile.Path(); path != "tile/8/"+level+"/"+index {
+			t.Errorf("%s/%s is %s", level, index, path)
+		}
+		if tile.N < 0 || tile.L < 0 || tile.W < 1 || tile.W > ledger.TileWidth {
+			t.Errorf("%s/%s is %+v", level, index, tile)
+		}
+	})
+}

@@ -42,6 +42,8 @@ func rights() map[string]right {
 		"GET /v1/agents":               {ledger.ScopeRead, "", "hidden"},
 		"GET /v1/agents/{id}":          {ledger.ScopeRead, "", "404"},
 		"GET /metrics":                 {ledger.ScopeAudit, "", "403"},
+
+		"GET /v1/ledger/tile/entries/{index:.+}": {ledger.ScopeAudit, "", "403"},
 	}
 }
 
@@ -122,7 +124,7 @@ func TestAuthorizationMatrix(t *testing.T) {
 // pathTo is a path of a route, to what is acme's.
 func pathTo(r handlers.Route) string {
 	path := strings.NewReplacer("/v1/workspaces/{id}", "/v1/workspaces/acme", "/v1/orgs/{id}", "/v1/orgs/eu",
-		"/v1/agents/{id}", "/v1/agents/bot7", "/v1/webhooks/{id}", "/v1/webhooks/{hook.id}").Replace(r.Path)
+		"/v1/agents/{id}", "/v1/agents/bot7", "/v1/webhooks/{id}", "/v1/webhooks/{hook.id}", "{index:.+}", "000.p/1").Replace(r.Path)
 	if r.Path == "/v1/agents/{id}" {
 		path += "?workspace_id=acme&org_id=eu"
 	}

@@ -142,6 +142,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	}
 	o := &operations{Config: &s.config, metrics: metricsHandler(s.config.Gatherer)}
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
+	l := &ledgerRoutes{service: s.config.Service}
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
 	agent := []string{"workspace_id", "org_id"}
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
@@ -182,6 +183,12 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: get, Path: "/v1/webhooks/{id}/deliveries", Handle: a.listDeliveries, Query: place, Remote: true},
 		{Method: get, Path: "/v1/webhooks/{id}/dead-letters", Handle: a.listDeadLetters, Query: place, Remote: true},
 		{Method: post, Path: "/v1/webhooks/{id}/replay", Handle: a.replayWebhook, Command: true},
+		{Method: get, Path: "/v1/ledger/checkpoint", Handle: l.checkpoint, Public: true},
+		{Method: get, Path: "/v1/ledger/key", Handle: l.key, Public: true},
+		{Method: get, Path: "/v1/ledger/tile/entries/{index:.+}", Handle: l.entries, Remote: true},
+		{Method: get, Path: "/v1/ledger/tile/{level}/{index:.+}", Handle: l.tile, Public: true},
+		{Method: get, Path: "/v1/ledger/proof/inclusion", Handle: l.inclusion, Query: []string{"sequence", "size"}, Public: true},
+		{Method: get, Path: "/v1/ledger/proof/consistency", Handle: l.consistency, Query: []string{"from", "to"}, Public: true},
 		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
 		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
 		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic},

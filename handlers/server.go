@@ -234,7 +234,7 @@ func (x *Exchange) Once(change func() error, asked ...string) error {
 // refuse makes the answer of x.err, dropping what the handler has begun.
 func (x *Exchange) refuse() {
 	h := x.Header()
-	for _, name := range []string{"Etag", "Location", "Content-Type", "Keyledger-Sequence"} {
+	for _, name := range []string{"Etag", "Location", "Content-Type", "Cache-Control", "Keyledger-Sequence"} {
 		delete(h, name)
 	}
 	x.Body, x.Stream = x.Body[:0], nil

@@ -30,6 +30,9 @@ var (
 	ErrUnavailable = errors.New("ledger: the log is unavailable")
 	// ErrGap: the log lost a message. It must not be served.
 	ErrGap = errors.New("ledger: the log has a gap")
+	// ErrDiverged: the log does not hold what it held when a head of its tree was signed, or when the State saw it. It must
+	// not be served.
+	ErrDiverged = errors.New("ledger: the log is not the one that was seen before")
 )
 
 // Log is the append-only log of the ledger. ledger/jetstream implements it on NATS JetStream, ledger/ledgertest in
@@ -68,6 +71,16 @@ type UsageLog interface {
 
 	// LastUsage returns the sequence of the last stored batch, 0 when there is none.
 	LastUsage(ctx context.Context) (uint64, error)
+}
+
+// HeadLog keeps the signed heads of the tree over the ledger: the last one, and the last one of each day.
+type HeadLog interface {
+	// AppendHead stores a head and returns its sequence, if after is that of the last one (0: there is none); else it
+	// fails with ErrConflict.
+	AppendHead(ctx context.Context, note []byte, after uint64) (uint64, error)
+
+	// LastHead returns the last stored head and its sequence, nil and 0 when there is none.
+	LastHead(ctx context.Context) (note []byte, sequence uint64, err error)
 }
 
 // Memo keeps small values for a day under a name, first writer wins: it carries the answers of idempotent requests.

@@ -32,6 +32,7 @@ type Config struct {
 	MaxStaleness time.Duration    // 5 s when 0
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
+	Heads        *Heads           // of the tree; nil: none are signed
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
@@ -42,6 +43,7 @@ type Service struct {
 	log       Log
 	state     State
 	usage     *Usage
+	heads     *Heads
 	feed      *Feed
 	firsts    *firstUses
 	hooks     WebhookPolicy
@@ -56,6 +58,7 @@ func New(c Config) *Service {
 		log:       c.Log,
 		state:     c.State,
 		usage:     c.Usage,
+		heads:     c.Heads,
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
 		prefix:    orDefault(c.Prefix, "kl"),

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/events"
 )
@@ -53,6 +54,10 @@ type State interface {
 	// Expiries returns up to limit expiries that have not been announced in full (Key.Expiry) after a place and not
 	// later than until, in their order.
 	Expiries(ctx context.Context, after Place, until time.Time, limit int) ([]Expiry, error)
+
+	// HashReader gives the hashes of the Merkle tree (RFC 6962) over all messages up to Position, the message with sequence n
+	// being the leaf with index n-1.
+	tlog.HashReader
 
 	// Position is the sequence of the last event in the state. WaitFor returns when Position has reached sequence.
 	Position() uint64

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -179,6 +180,13 @@ func BenchmarkViews(b *testing.B) {
 				page, err := v.Keys(b.Context(), &ledger.Query{Agent: "agent-" + strconv.Itoa(i%10), Limit: 50})
 				if err != nil || len(page.Keys) != 50 {
 					b.Fatal(len(page.Keys), err)
+				}
+			}
+		})
+		b.Run("inclusionProof", func(b *testing.B) {
+			for i := range b.N {
+				if _, err := tlog.ProveRecord(million, int64(i*7919%million), v); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -26,7 +26,7 @@ func TestCrashesWhileBuilding(t *testing.T) {
 		gate := &gated{bulk: log, open: make(chan int)}
 		go func() { ended <- v.Run(ctx, gate, nil) }()
 		rng := rand.New(rand.NewPCG(1, 2))
-		reached := map[uint64]bool{}
+		reached, tree := map[uint64]bool{}, treeOf(t, log)
 		for step := range steps {
 			stop := n / steps * (step + 1)
 			gate.open <- stop
@@ -50,6 +50,7 @@ func TestCrashesWhileBuilding(t *testing.T) {
 				t.Fatal(err)
 			}
 			log.check(t, left, step%4 == 0)
+			sameTree(t, "crashed", left, tree, left.Position())
 			reached[left.Position()] = true
 			if step%5 == 0 {
 				build(t, left, log)

@@ -364,6 +364,7 @@ func (h *history) compare(t *rapid.T, name string, got, want ledger.State) {
 	h.compareLists(t, name, got, want)
 	h.compareClaims(t, name, got, want)
 	h.compareWebhooks(t, name, got, want)
+	sameTree(t, name, got, treeOf(t, h.log), want.Position())
 	if got.Position() != want.Position() || got.Lag() != 0 {
 		t.Errorf("%s: position %d, not %d, lag %d", name, got.Position(), want.Position(), got.Lag())
 	}

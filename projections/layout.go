@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/events"
 	"keyledger/ledger"
@@ -29,6 +30,8 @@ const (
 	expiryPrefix    = 'e' // expiry, key id → when it was set and announced
 	usePrefix       = 'u' // key id → last use
 	webhookPrefix   = 'p' // webhook id → webhook
+	tilePrefix      = 't' // level, number → hashes of a tile of the tree
+	leafRunPrefix   = 'l' // place in the last tile of leaves → number of the tile, hashes
 )
 
 // Keys under metaPrefix.
@@ -47,12 +50,16 @@ type view struct {
 	// apply adds to b what a change makes of the view. It cannot refuse a change; it fails when Pebble does. nil: the
 	// view is not derived from events.
 	apply func(b *pebble.Batch, c *change) error
+
+	// finish, if it is not nil, adds to b what is left to add after the last change of a commit.
+	finish func(b *pebble.Batch) error
 }
 
 // change is an event and what it makes of the key it is about.
 type change struct {
 	event         *events.Event
-	key           bool // the event is about a key
+	leaf          tlog.Hash // of its message in the tree
+	key           bool      // the event is about a key
 	before, after ledger.Key
 	scratch       []byte // for whoever applies the change
 }
@@ -75,6 +82,7 @@ func (v *Views) layout() []view {
 		v.agentView(),
 		v.webhookView(),
 		v.useView(),
+		v.treeView(),
 	}
 	if v.table == nil {
 		views = append(views, v.digestView())

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sync/errgroup"
 
 	"keyledger/events"
@@ -21,7 +22,22 @@ const maxCommit = 4096
 const flushEvery = 30 * time.Second
 
 // burst is what the log handed over at once, decoded.
-type burst struct{ events []events.Event }
+type burst struct {
+	events []events.Event
+	leaves []tlog.Hash // of their messages in the tree
+}
+
+// add adds an event and its leaf.
+func (b *burst) add(e events.Event, leaf tlog.Hash) {
+	b.events = append(b.events, e)
+	b.leaves = append(b.leaves, leaf)
+}
+
+// empty lets go of the events and keeps their room.
+func (b *burst) empty() {
+	clear(b.events)
+	b.events, b.leaves = b.events[:0], b.leaves[:0]
+}
 
 // Run follows the log, and the log of uses if there is one, until ctx ends: it returns nil then. It begins after
 // Position. It fails when the log ends before Position, has a gap (ledger.ErrGap) or an event this program does not
@@ -98,6 +114,7 @@ func (v *Views) end(ctx context.Context, ended <-chan error) error {
 // read decodes what the log hands over and sends it on. It stops at what it must not skip, after it sent what is before.
 func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, used <-chan *burst) error {
 	next := v.Position() + 1
+	var hasher leafHasher
 	return log.Tail(ctx, next, func(batch ledger.Batch) error {
 		b := reuse(used)
 		var err error
@@ -119,7 +136,7 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 			if err != nil {
 				break
 			}
-			b.events = append(b.events, e)
+			b.add(e, hasher.hash(m))
 			next++
 		}
 		known := next - 1 + batch.Pending
@@ -150,8 +167,7 @@ func (v *Views) know(sequence uint64) {
 func reuse(used <-chan *burst) *burst {
 	select {
 	case b := <-used:
-		clear(b.events)
-		b.events = b.events[:0]
+		b.empty()
 		return b
 	default:
 		return &burst{}
@@ -227,7 +243,7 @@ func (v *Views) apply(bursts []*burst) error {
 			if e.Sequence <= position {
 				continue
 			}
-			if err := v.applyEvent(e, &c); err != nil {
+			if err := v.applyEvent(e, burst.leaves[i], &c); err != nil {
 				return err
 			}
 			position = e.Sequence
@@ -237,7 +253,12 @@ func (v *Views) apply(bursts []*burst) error {
 		return nil
 	}
 	v.metrics.applied(int(position - before))
-	for _, part := range v.parts {
+	for i, part := range v.parts {
+		if finish := v.views[i].finish; finish != nil {
+			if err := finish(part); err != nil {
+				return err
+			}
+		}
 		if err := all.Apply(part, nil); err != nil {
 			return err
 		}
@@ -251,6 +272,7 @@ func (v *Views) apply(bursts []*burst) error {
 	}
 	clear(v.pending)
 	v.dirty.Store(true)
+	v.tree.show()
 	v.position.Store(position)
 	for _, burst := range bursts {
 		if shown := later(burst.events, before); len(shown) > 0 {
@@ -268,10 +290,11 @@ func later(list []events.Event, sequence uint64) []events.Event {
 	return list
 }
 
-func (v *Views) applyEvent(e *events.Event, c *change) error {
+func (v *Views) applyEvent(e *events.Event, leaf tlog.Hash, c *change) error {
 	if err := v.change(e, c); err != nil {
 		return err
 	}
+	c.leaf = leaf
 	for i, w := range v.views {
 		if w.apply == nil {
 			continue

@@ -4,23 +4,30 @@ import (
 	"context"
 	"sync"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"keyledger/events"
 )
 
 // own are events that this process has appended and that the views do not show yet, by their sequences.
 type own struct {
 	mu     sync.Mutex
-	events map[uint64]events.Event
+	events map[uint64]ownEvent
 }
 
-func (o *own) add(all []events.Event) {
+type ownEvent struct {
+	event events.Event
+	leaf  tlog.Hash
+}
+
+func (o *own) add(all *burst) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.events == nil {
-		o.events = make(map[uint64]events.Event)
+		o.events = make(map[uint64]ownEvent)
 	}
-	for i := range all {
-		o.events[all[i].Sequence] = all[i]
+	for i := range all.events {
+		o.events[all.events[i].Sequence] = ownEvent{all.events[i], all.leaves[i]}
 	}
 }
 
@@ -32,24 +39,23 @@ func (o *own) has(sequence uint64) bool {
 	return ok
 }
 
-// take removes the events from next on that follow each other and appends them to all.
-func (o *own) take(all []events.Event, next uint64) []events.Event {
+// take removes the events from next on that follow each other and adds them to all.
+func (o *own) take(all *burst, next uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for e, ok := o.events[next]; ok; e, ok = o.events[next] {
 		delete(o.events, next)
-		all = append(all, e)
+		all.add(e.event, e.leaf)
 		next++
 	}
-	return all
 }
 
 // forget removes events that need not be shown any more: the log was faster, or nobody waits for them.
-func (o *own) forget(all []events.Event) {
+func (o *own) forget(all *burst) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for i := range all {
-		delete(o.events, all[i].Sequence)
+	for i := range all.events {
+		delete(o.events, all.events[i].Sequence)
 	}
 }
 
@@ -63,13 +69,14 @@ func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
 	if v.Position() >= last {
 		return nil
 	}
-	all := make([]events.Event, 0, len(messages))
+	all := &burst{make([]events.Event, 0, len(messages)), make([]tlog.Hash, 0, len(messages))}
+	var hasher leafHasher
 	for i := range messages {
 		e, err := events.Decode(&messages[i])
 		if err != nil {
 			return err
 		}
-		all = append(all, e)
+		all.add(e, hasher.hash(&messages[i]))
 	}
 	v.own.add(all)
 	defer v.own.forget(all)
@@ -81,9 +88,9 @@ func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
 // meanwhile was left to them. While the disk is full it is left to the tail, which may wait for as long as it takes.
 func (v *Views) advance() {
 	for v.own.has(v.Position()+1) && !v.diskFull.Load() && v.writing.TryLock() {
-		v.burst.events = v.own.take(v.burst.events[:0], v.Position()+1)
+		v.own.take(&v.burst, v.Position()+1)
 		err := v.commit([]*burst{&v.burst})
-		clear(v.burst.events)
+		v.burst.empty()
 		v.writing.Unlock()
 		if err != nil {
 			v.backgroundError(err)

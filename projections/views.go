@@ -56,6 +56,7 @@ type Views struct {
 	lock    *pebble.Lock
 	views   []view
 	table   *table // nil with DiskIndex
+	tree    tree
 	metrics *metrics
 
 	writing sync.Mutex           // held by whoever changes Pebble and the table
@@ -145,7 +146,7 @@ func (v *Views) load() error {
 	v.webhooksAt.Store(position)
 	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
-	if err := v.loadTable(); err != nil {
+	if err := errors.Join(v.loadTree(position), v.loadTable()); err != nil {
 		return v.openError(err)
 	}
 	return nil

@@ -36,10 +36,12 @@ type config struct {
 	replicas                  int
 	diskReserve               int64 // MiB
 
-	rootToken, rootTokenFile string
-	secret, secretFile       string
-	tokenPrefix              string
+	rootToken, rootTokenFile   string
+	secret, secretFile         string
+	signingKey, signingKeyFile string
+	tokenPrefix                string
 
+	origin         string
 	name           string
 	metricsPublic  bool
 	trusted        []string
@@ -88,7 +90,10 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.rootTokenFile, "root-token-file", "", "file that holds the root token")
 	f.StringVar(&c.secret, "secret", "", "secret of at least 32 characters that all nodes of one ledger share; needed with --nats, else made at the first start")
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
+	f.StringVar(&c.signingKey, "signing-key", "", "seed of the Ed25519 key that signs the heads of the ledger, 32 bytes in base64; empty takes one that follows from the secret")
+	f.StringVar(&c.signingKeyFile, "signing-key-file", "", "file that holds this seed")
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
+	f.StringVar(&c.origin, "origin", "", "name of the ledger in its signed heads, a URL without scheme; empty is keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
 	f.StringVar(&c.expiryNotices, "expiry-notices", "7d,1d", "how long before the expiry of a key a key.expiring event says so, with commas; none for no such events")
 	f.IntVar(&c.firstUsedRate, "first-used-rate", 10, "most key.first_used events that this node stores in a second, the others later; 0 for no such events")
@@ -118,6 +123,9 @@ func (c *config) check() error {
 		return err
 	}
 	if c.honchoSecret, err = secretOf("honcho-jwt-secret", c.honchoSecret, c.honchoSecretFile); err != nil {
+		return err
+	}
+	if c.signingKey, err = secretOf("signing-key", c.signingKey, c.signingKeyFile); err != nil {
 		return err
 	}
 	if c.calloutSeed, err = secretOf("nats-auth-callout-seed", c.calloutSeed, c.calloutSeedFile); err != nil {
@@ -185,6 +193,7 @@ func (c *config) checkSecrets() error {
 		needs(c.secret == "" || len(c.secret) >= secretLeast, fmt.Sprintf("--secret: at least %d characters", secretLeast)),
 		needs(rootToken == 0 || (rootToken >= ledger.MinToken && rootToken <= ledger.MaxToken),
 			fmt.Sprintf("--root-token: %d to %d characters", ledger.MinToken, ledger.MaxToken)),
+		needs(c.signingKey == "" || isSeed(c.signingKey), fmt.Sprintf("--signing-key: %d bytes in base64", ledger.SigningSeed)),
 		needs(ledger.CheckPrefix(c.tokenPrefix) == nil, "--token-prefix: 1 to 16 of a-z, 0-9 and _"),
 	)
 }
@@ -207,6 +216,7 @@ func (c *config) checkRest() error {
 		c.parseNotices(),
 		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
 		needs(c.name != "", "--name: not empty"),
+		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
 		c.checkSchedule(),

@@ -21,6 +21,7 @@ import (
 //	views/          the views; may be deleted while no process runs, they are rebuilt from the ledger
 //	server.secret   the server secret, when none was configured
 //	root.token      the first root key's token, when none was configured
+//	ledger.head     the last signed head of the ledger: at the next start it is compared with it
 //	http.addr       where this process serves HTTP, while it runs
 //	nats.addr       where the NATS in this process takes subscribers, while it does
 type dataFolder struct {
@@ -88,9 +89,9 @@ func (d *dataFolder) secret(name string, mint func() (string, error)) (value str
 	return value, true, nil
 }
 
-// write writes a file whole or not at all, durably.
+// write writes a file whole or not at all, durably. What a crash leaves half written is overwritten by the next one.
 func (d *dataFolder) write(name, value string) error {
-	tmp, err := os.CreateTemp(d.path, name+".*") // with mode 0600
+	tmp, err := os.OpenFile(d.file(name+".tmp"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

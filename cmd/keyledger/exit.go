@@ -68,7 +68,7 @@ func exitCode(err error) int {
 		return exitInvalid
 	case errors.Is(err, errFrozen):
 		return exitFrozen
-	case errors.Is(err, ledger.ErrGap):
+	case errors.Is(err, ledger.ErrGap), errors.Is(err, ledger.ErrDiverged):
 		return exitDamaged
 	case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError:
 		return exitRefused

@@ -10,7 +10,8 @@ import (
 // greet tells a human what to do next, or a log collector that the node is ready: a log never holds the token.
 func (n *node) greet() {
 	if n.config.logFormat == "json" {
-		n.log.Info("ready", "version", version(), "url", n.url, "nats", n.natsURL, "data", n.folder.path)
+		n.log.Info("ready", "version", version(), "url", n.url, "nats", n.natsURL, "data", n.folder.path,
+			"verifier_key", n.heads.VerifierKey())
 		if n.rootToken != "" {
 			n.log.Info("the root key was made", "token_file", n.folder.file(rootTokenFile))
 		}
@@ -27,6 +28,7 @@ func (n *node) greet() {
 	if n.natsURL != "" {
 		fmt.Fprintf(&b, "  NATS        %s\n", n.natsURL)
 	}
+	fmt.Fprintf(&b, "  verifier    %s\n", n.heads.VerifierKey())
 	if n.rootToken != "" {
 		fmt.Fprintf(&b, "  root token  %s  (shown this once; also in %s)\n", n.rootToken, token)
 	}

@@ -41,6 +41,8 @@ type node struct {
 	nats        *nats.Conn
 	events      *jetstream.Log
 	views       *projections.Views
+	seen        uint64 // position of the views before this start
+	heads       *ledger.Heads
 	feed        ledger.Feed
 	usage       *ledger.Usage
 	service     *ledger.Service
@@ -106,7 +108,9 @@ func (n *node) start(ctx context.Context) error {
 		{"making the API", n.newAPI},
 		{"following the ledger", n.follow},
 		{"catching up with the ledger", n.catchUp},
+		{"comparing the ledger with its last head", n.checkHeads},
 		{"making the root key", n.makeRoot},
+		{"signing the head of the ledger", n.signHeads},
 		{"admitting subscribers", n.admit},
 		{"announcing notices", n.storeNotices},
 		{"opening the gate", n.open},

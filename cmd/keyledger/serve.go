@@ -208,6 +208,7 @@ func (n *node) openViews() error {
 	if err != nil {
 		return err
 	}
+	n.seen = n.views.Position()
 	n.undo.add("close the views", func(context.Context) error { return n.views.Close() })
 	return nil
 }
@@ -218,6 +219,9 @@ const accessDelay = 200 * time.Millisecond
 // newAPI makes the service and its HTTP API. The gate lets only the routes of operations through to it.
 func (n *node) newAPI(context.Context) error {
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := n.makeHeads(); err != nil {
+		return err
+	}
 	n.usage = ledger.NewUsage(n.events, 0)
 	network := &webhooks.Network{Private: n.config.webhookPrivate}
 	n.service = ledger.New(ledger.Config{
@@ -226,6 +230,7 @@ func (n *node) newAPI(context.Context) error {
 		Prefix:       n.config.tokenPrefix,
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
+		Heads:        n.heads,
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),

@@ -56,6 +56,7 @@ type World struct {
 	Queue   ledger.Queue
 	Hooks   *webhooks.Dispatcher
 	State   ledger.State
+	Heads   *ledger.Heads // sign a head when Sign is called
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
 
@@ -73,6 +74,7 @@ const ages = 100 * 365 * 24 * time.Hour
 type log interface {
 	ledger.Log
 	ledger.UsageLog
+	ledger.HeadLog
 	ledger.Memo
 	ledger.Queue
 }
@@ -87,8 +89,9 @@ func New(t testing.TB, o Options) *World {
 	}
 	log := start(t)
 	w.Log, w.Queue = log, log
+	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Feed: &w.feed}
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed}
 	config := handlers.Config{
 		State:      w.State,
 		Memo:       log,
@@ -144,6 +147,24 @@ func New(t testing.TB, o Options) *World {
 	w.URL = "http://" + Serve(t, handlers.NewHTTPServer(server, slog.New(slog.DiscardHandler), nil))
 	t.Cleanup(func() { w.checkLines(t) })
 	return w
+}
+
+// Origin names the ledger of every world in its heads.
+const Origin = "keyledger.test/world"
+
+// makeHeads makes what signs heads of the ledger, with a key that all worlds have.
+func (w *World) makeHeads(t testing.TB, log log) {
+	t.Helper()
+	var kept []byte
+	heads, err := ledger.NewHeads(ledger.HeadsConfig{
+		Log: log, Heads: log, State: w.State, Origin: Origin, Seed: make([]byte, ledger.SigningSeed),
+		Keep: func(note []byte) error { kept = note; return nil },
+		Kept: func() ([]byte, error) { return kept, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Heads = heads
 }
 
 // bootstrap makes the root key.

@@ -38,10 +38,10 @@ type grant struct {
 // readable is a stream, and the subjects of it that a subscriber may read: a prefix of whole tokens, before ".>".
 type readable struct{ stream, prefix string }
 
-// readables are the streams that a principal may read.
+// readables are the streams that a principal may read. The heads of the tree are for everyone: they tell of no owner.
 func readables(p *ledger.Principal) []readable {
 	filter := events.OwnerFilter(p.Owner.Workspace, p.Owner.Org, p.Owner.AgentID)
-	return []readable{{LedgerStream, trimAny(filter)}}
+	return []readable{{LedgerStream, trimAny(filter)}, {HeadsStream, strings.TrimSuffix(events.HeadSubjects, ".>")}}
 }
 
 // trimAny takes the "*" at the end of a filter away.

@@ -1,4 +1,5 @@
-// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, Memo and Queue of package ledger, on a nats-server
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, Memo and Queue of package ledger, on a
+// nats-server
 // inside this process (Embed) or on an external NATS (Connect).
 //
 // # Appends
@@ -107,6 +108,7 @@ var (
 	_ ledger.UsageLog = (*Log)(nil)
 	_ ledger.Memo     = (*Log)(nil)
 	_ ledger.Queue    = (*Log)(nil)
+	_ ledger.HeadLog  = (*Log)(nil)
 )
 
 // Open makes the streams or checks the ones there are. It refuses a stream that promises less than the ledger needs,
@@ -156,8 +158,10 @@ func (l *Log) ensure(ctx context.Context) error {
 	if err := checkWhole(&info.State); err != nil {
 		return err
 	}
-	if _, err := ensureStream(ctx, l.js, usageConfig(&l.options)); err != nil {
-		return err
+	for _, other := range []jetstream.StreamConfig{usageConfig(&l.options), headsConfig(&l.options)} {
+		if _, err := ensureStream(ctx, l.js, other); err != nil {
+			return err
+		}
 	}
 	if _, err := ensureStream(ctx, l.js, deliveryConfig(&l.options)); err != nil {
 		return err

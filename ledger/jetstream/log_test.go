@@ -68,6 +68,10 @@ func TestUsageLog(t *testing.T) {
 	ledgertest.UsageConformance(t, func(t *testing.T) ledger.UsageLog { return open(t, t.TempDir(), jetstream.Options{}) })
 }
 
+func TestHeadLog(t *testing.T) {
+	ledgertest.HeadConformance(t, func(t *testing.T) ledger.HeadLog { return open(t, t.TempDir(), jetstream.Options{}) })
+}
+
 func TestMemo(t *testing.T) {
 	ledgertest.MemoConformance(t, func(t *testing.T) ledger.Memo { return open(t, t.TempDir(), jetstream.Options{}) })
 }

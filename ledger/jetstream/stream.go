@@ -18,6 +18,7 @@ import (
 const (
 	LedgerStream   = "LEDGER"
 	UsageStream    = "USAGE"
+	HeadsStream    = "HEADS"
 	DeliveryStream = "DELIVERIES"
 	MemoBucket     = "MEMO"
 )

@@ -247,3 +247,23 @@ func TestSubscribersTLS(t *testing.T) {
 		t.Errorf("read %q, not %q", got, want)
 	}
 }
+
+// TestSubscribersReadHeads: the heads of the tree are for every subscriber, with the events of others still hidden.
+func TestSubscribersReadHeads(t *testing.T) {
+	h := newHouse(t)
+	acme := h.key(ledger.Owner{Workspace: "acme"}, ledger.ScopeEvents)
+	if _, err := h.js.Publish(t.Context(), events.HeadSubject(time.Now()), []byte("a head")); err != nil {
+		t.Fatal(err)
+	}
+	r := h.connect(acme)
+	c, err := r.js.CreateOrUpdateConsumer(t.Context(), jetstream.HeadsStream, natsjs.ConsumerConfig{
+		Durable: r.key, FilterSubject: events.HeadSubjects, AckPolicy: natsjs.AckExplicitPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := c.Next(natsjs.FetchMaxWait(20 * time.Second))
+	if err != nil || string(m.Data()) != "a head" || !strings.HasPrefix(m.Subject(), "heads.") {
+		t.Fatalf("%v, %v", m, err)
+	}
+}

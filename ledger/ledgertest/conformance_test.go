@@ -15,6 +15,10 @@ func TestUsageLog(t *testing.T) {
 	ledgertest.UsageConformance(t, func(*testing.T) ledger.UsageLog { return ledgertest.NewLog() })
 }
 
+func TestHeadLog(t *testing.T) {
+	ledgertest.HeadConformance(t, func(*testing.T) ledger.HeadLog { return ledgertest.NewLog() })
+}
+
 func TestMemo(t *testing.T) {
 	ledgertest.MemoConformance(t, func(*testing.T) ledger.Memo { return ledgertest.NewLog() })
 }

@@ -20,6 +20,8 @@ const (
 	OpAppendUsage Op = "append usage"
 	OpTailUsage   Op = "tail usage"
 	OpLastUsage   Op = "last usage"
+	OpAppendHead  Op = "append head"
+	OpLastHead    Op = "last head"
 	OpClaim       Op = "claim"
 	OpReplace     Op = "replace"
 	OpRemove      Op = "remove"

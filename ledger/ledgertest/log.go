@@ -15,7 +15,8 @@ import (
 	"keyledger/ledger"
 )
 
-// Log is a ledger.Log, a ledger.UsageLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe for concurrent use.
+// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe
+// for concurrent use.
 type Log struct {
 	mu       sync.Mutex
 	messages []events.Message     // message n has sequence n+1
@@ -23,6 +24,7 @@ type Log struct {
 	ids      map[uuid.UUID]uint64 // sequence of an event
 	lost     map[uint64]bool
 	usage    [][]byte
+	heads    [][]byte
 	memo     map[string]memoValue
 	revision uint64 // of the last change of the memo
 	queues   map[uuid.UUID]*queue

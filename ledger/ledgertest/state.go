@@ -29,6 +29,7 @@ type State struct {
 	uses    map[uuid.UUID]ledger.LastUse
 	hooks   map[uuid.UUID]ledger.Webhook
 	hooked  uint64 // sequence of the last event of an endpoint
+	tree    hashes
 
 	position, lag uint64
 	heard         time.Time
@@ -101,7 +102,7 @@ func (s *State) Apply(b ledger.Batch) error {
 			return err
 		}
 	}
-	if err := s.applyAll(list, b.Pending); err != nil {
+	if err := s.applyAll(b.Messages, list, b.Pending); err != nil {
 		return err
 	}
 	for _, feed := range s.feeds {
@@ -110,7 +111,7 @@ func (s *State) Apply(b ledger.Batch) error {
 	return nil
 }
 
-func (s *State) applyAll(list []events.Event, lag uint64) error {
+func (s *State) applyAll(messages []events.Message, list []events.Event, lag uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range list {
@@ -118,6 +119,9 @@ func (s *State) applyAll(list []events.Event, lag uint64) error {
 			return fmt.Errorf("ledgertest: message %d after %d", e.Sequence, s.position)
 		}
 		s.apply(&list[i])
+		if err := s.tree.grow(&messages[i]); err != nil {
+			return err
+		}
 		s.position++
 	}
 	s.lag, s.heard = lag, s.now()

@@ -51,8 +51,8 @@ func (c cursors) open(list []byte, cursor string) ([]byte, error) {
 	if cursor == "" {
 		return nil, nil
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) <= cursorMAC || !hmac.Equal(raw[:cursorMAC], c.mac(list, raw[cursorMAC:])) {
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(raw) <= cursorMAC || !hmac.Equal([]byte(cursor), []byte(c.seal(list, raw[cursorMAC:]))) {
 		return nil, invalid("cursor", "it is not a next_cursor of this list with these filters")
 	}
 	return raw[cursorMAC:], nil

@@ -42,11 +42,11 @@ type idempotency struct {
 
 // claim is what is stored, as msgpack. All of it is in the clear but Answer, which is sealed.
 type claim struct {
-	Since   time.Time `msgpack:"since"`   // the runner began; the zero time when it gave up
-	Drawn   time.Time `msgpack:"drawn"`   // the first runner began: the time in the ids it drew
-	Salt    []byte    `msgpack:"salt"`    // of everything that is derived for this request
-	Request []byte    `msgpack:"request"` // MAC of what was asked
-	Answer  []byte    `msgpack:"answer"`  // sealed; empty while the command runs
+	Since   int64  `msgpack:"since_us"` // the runner began, in microseconds since 1970; 0 when it gave up
+	Drawn   int64  `msgpack:"drawn_us"` // the first runner began: the time in the ids it drew
+	Salt    []byte `msgpack:"salt"`     // of everything that is derived for this request
+	Request []byte `msgpack:"request"`  // MAC of what was asked
+	Answer  []byte `msgpack:"answer"`   // sealed; empty while the command runs
 }
 
 // answer is what a repeat gets again.
@@ -69,7 +69,7 @@ func (i *idempotency) run(x *Exchange, values, asked []string, handle func() err
 	r := x.Request
 	one := &attempt{idempotency: i, x: x, handle: handle, key: key, principal: x.actor()}
 	one.name = base64.RawURLEncoding.EncodeToString(mac(i.keys.name, one.principal, key))
-	now := i.now().UTC()
+	now := i.now().UnixMicro()
 	one.mine = claim{
 		Since:   now,
 		Drawn:   now,
@@ -124,7 +124,7 @@ func (r *attempt) start() error {
 			Detail: "this Idempotency-Key was used for another request: take a new one"}
 	case len(earlier.Answer) > 0:
 		return r.replay(&earlier)
-	case r.mine.Since.Sub(earlier.Since) < claimAge:
+	case r.mine.Since-earlier.Since < claimAge.Microseconds():
 		return running()
 	}
 	return r.takeOver(&earlier)
@@ -169,7 +169,7 @@ func (r *attempt) command() error {
 	if err != nil {
 		return err
 	}
-	r.x.entropy, r.x.drawn = bytes.NewReader(entropy), r.mine.Drawn
+	r.x.entropy, r.x.drawn = bytes.NewReader(entropy), time.UnixMicro(r.mine.Drawn).UTC()
 	err = r.handle()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.x.Context()), settleTime)
 	defer cancel()
@@ -189,7 +189,7 @@ func (r *attempt) release(ctx context.Context, err error) error {
 	if !r.again && withoutEffect(err) {
 		return r.memo.Remove(ctx, r.name, r.revision)
 	}
-	r.mine.Since = time.Time{}
+	r.mine.Since = 0
 	return r.store(ctx)
 }
 

@@ -55,7 +55,7 @@ func (v *Views) pebbleOptions(fs vfs.FS) *pebble.Options {
 		Lock:                        v.lock,
 		FS:                          vfs.OnDiskFull(fs, func() { v.awaitSpace(fs) }),
 		FormatMajorVersion:          diskFormat,
-		CacheSize:                   cache,
+		CacheSize:                   cache + 2*memTableSize, // Pebble takes the memtables off it: the one in use and the one before
 		MemTableSize:                memTableSize,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       6,

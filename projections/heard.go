@@ -11,16 +11,24 @@ import (
 type heard struct {
 	at atomic.Int64 // nanoseconds since 1970, 0: never
 
-	mu     sync.Mutex
-	next   int64  // becomes at when the views have come to target; 0: none is awaited
-	target uint64 // the last sequence that the log was known to hold at next
+	mu    sync.Mutex
+	next  moment // the first one of which the views do not show everything yet
+	later moment // the last one after it
+}
+
+// moment is when the log was heard, and the last sequence that it was known to hold then.
+type moment struct {
+	at     int64 // nanoseconds since 1970, 0: none
+	target uint64
 }
 
 // hear notes that the log was heard at a moment, with known as its last sequence.
 func (h *heard) hear(now time.Time, known, position uint64) {
 	h.mu.Lock()
-	if h.next == 0 {
-		h.next, h.target = now.UnixNano(), known
+	if heard := (moment{now.UnixNano(), known}); h.next.at == 0 {
+		h.next = heard
+	} else {
+		h.later = heard
 	}
 	h.mu.Unlock()
 	h.reach(position)
@@ -30,9 +38,9 @@ func (h *heard) hear(now time.Time, known, position uint64) {
 func (h *heard) reach(position uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.next != 0 && position >= h.target {
-		h.at.Store(h.next)
-		h.next = 0
+	for h.next.at != 0 && position >= h.next.target {
+		h.at.Store(h.next.at)
+		h.next, h.later = h.later, moment{}
 	}
 }
 

@@ -1,7 +1,10 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,16 +38,15 @@ func (f *firstUses) note(key uuid.UUID, at time.Time) {
 	f.count.Store(int64(len(f.waiting)))
 }
 
-// take removes up to limit keys with their uses.
+// take removes up to limit keys with their uses: the newest keys. To guard an append the log reads the last event of its
+// key, with some megabytes around it, so keys that were made one after the other are much cheaper than any.
 func (f *firstUses) take(limit int) map[uuid.UUID]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	taken := make(map[uuid.UUID]time.Time, min(limit, len(f.waiting)))
-	for key, at := range f.waiting {
-		if len(taken) == limit {
-			break
-		}
-		taken[key] = at
+	keys := slices.SortedFunc(maps.Keys(f.waiting), func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) })
+	taken := make(map[uuid.UUID]time.Time, min(limit, len(keys)))
+	for _, key := range keys[:min(limit, len(keys))] {
+		taken[key] = f.waiting[key]
 		delete(f.waiting, key)
 	}
 	f.count.Store(int64(len(f.waiting)))

@@ -23,6 +23,7 @@ type firstUses struct {
 	count   atomic.Int64 // of those that wait, so that nobody takes the lock when there is no room
 	mu      sync.Mutex
 	waiting map[uuid.UUID]time.Time
+	room    []uuid.UUID // for the keys, while some are taken
 }
 
 // note notes a use. It does not block and does not write.
@@ -43,9 +44,11 @@ func (f *firstUses) note(key uuid.UUID, at time.Time) {
 func (f *firstUses) take(limit int) map[uuid.UUID]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	keys := slices.SortedFunc(maps.Keys(f.waiting), func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) })
-	taken := make(map[uuid.UUID]time.Time, min(limit, len(keys)))
-	for _, key := range keys[:min(limit, len(keys))] {
+	f.room = slices.AppendSeq(f.room[:0], maps.Keys(f.waiting))
+	slices.SortFunc(f.room, func(a, b uuid.UUID) int { return bytes.Compare(b[:], a[:]) })
+	newest := f.room[:min(limit, len(f.room))]
+	taken := make(map[uuid.UUID]time.Time, len(newest))
+	for _, key := range newest {
 		taken[key] = f.waiting[key]
 		delete(f.waiting, key)
 	}

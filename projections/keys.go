@@ -156,7 +156,7 @@ func (v *Views) loadTable() error {
 				if err != nil {
 					return err
 				}
-				if err := v.table.put(&k); err != nil {
+				if err := v.table.load(&k); err != nil {
 					return err
 				}
 				block = block[n:]

@@ -178,20 +178,14 @@ func (t *table) unpack(r record, k *ledger.Key) (cold bool) {
 // put makes k the key with its id. Only the writer calls it, and the methods below.
 func (t *table) put(k *ledger.Key) error {
 	slot, old, replaces := t.find(&t.ids, k.ID[:])
-	t.buf = packKey(append(t.buf[:0], make([]byte, useSize)...), k, t.shared)
-	if replaces {
-		copy(t.buf, old.bytes[:useSize])
+	if !replaces {
+		return t.load(k)
 	}
+	t.pack(k)
+	copy(t.buf, old.bytes[:useSize])
 	place, err := t.append(t.buf)
 	if err != nil {
 		return err
-	}
-	if !replaces {
-		t.insert(&t.ids, k.ID[:], place)
-		t.point(k.Digest, place)
-		t.point(k.PreviousDigest, place)
-		t.keys.Add(1)
-		return nil
 	}
 	var before ledger.Key
 	size := t.unpackSize(old, &before)
@@ -206,6 +200,28 @@ func (t *table) put(k *ledger.Key) error {
 	t.chunk(old.place).live -= size
 	t.live -= size
 	return nil
+}
+
+// load puts a key that is not there. No other key has one of its digests, so none of the three is looked for.
+func (t *table) load(k *ledger.Key) error {
+	t.pack(k)
+	place, err := t.append(t.buf)
+	if err != nil {
+		return err
+	}
+	t.insert(&t.ids, k.ID[:], place)
+	for _, d := range [2]*ledger.Digest{&k.Digest, &k.PreviousDigest} {
+		if *d != (ledger.Digest{}) {
+			t.insert(&t.digests, d[:], place)
+		}
+	}
+	t.keys.Add(1)
+	return nil
+}
+
+// pack makes a record of a key that was never used in buf.
+func (t *table) pack(k *ledger.Key) {
+	t.buf = packKey(append(t.buf[:0], make([]byte, useSize)...), k, t.shared)
 }
 
 // point makes the record at place the one that a digest leads to.

@@ -95,7 +95,7 @@ func Embed(o EmbedOptions) (*Server, error) {
 	} else if !locked {
 		return nil, fmt.Errorf("jetstream: data folder %s is in use by another server", o.Dir)
 	}
-	if err := s.start(); err != nil {
+	if err := errors.Join(dropStaleSnapshot(storeDir(o.Dir)), s.start()); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	s.staging = newStaging(storeDir(o.Dir))

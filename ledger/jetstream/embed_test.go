@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
@@ -275,7 +276,7 @@ func TestCorruption(t *testing.T) {
 	}
 }
 
-// damage flips a byte in the middle of the first block, and removes the index if it is not to be kept.
+// damage flips a byte in the middle of the first block, as a bad disk does, and removes the index if it is not to be kept.
 func damage(t *testing.T, dir string, keepIndex bool) {
 	t.Helper()
 	blocks, err := filepath.Glob(filepath.Join(dir, "nats", "jetstream", "*", "streams", jetstream.LedgerStream, "msgs", "1.blk"))
@@ -286,8 +287,15 @@ func damage(t *testing.T, dir string, keepIndex bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	written, err := os.Stat(blocks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	data[len(data)/2] ^= 1
 	if err := os.WriteFile(blocks[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(blocks[0], time.Time{}, written.ModTime()); err != nil {
 		t.Fatal(err)
 	}
 	if !keepIndex {

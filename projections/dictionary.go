@@ -17,6 +17,7 @@ type dictionary struct {
 	strings atomic.Pointer[[]string]
 	indexes map[string]uint32   // writer only
 	once    map[string]struct{} // writer only
+	recent  [16]uint32          // writer only: indexes of strings that were asked for, 1 more each, by a hash of theirs
 }
 
 func newDictionary() *dictionary {
@@ -25,10 +26,18 @@ func newDictionary() *dictionary {
 	return d
 }
 
-// index returns the index of s, or ok false when s is not shared.
+// index returns the index of s, which is not empty, or ok false when s is not shared.
 func (d *dictionary) index(s string) (i uint32, ok bool) {
-	if i, ok = d.indexes[s]; ok || len(d.indexes) == maxShared {
-		return i, ok
+	recent := &d.recent[(len(s)^int(s[len(s)-1]))%len(d.recent)]
+	if *recent != 0 && (*d.strings.Load())[*recent-1] == s {
+		return *recent - 1, true
+	}
+	if i, ok = d.indexes[s]; ok {
+		*recent = i + 1
+		return i, true
+	}
+	if len(d.indexes) == maxShared {
+		return 0, false
 	}
 	if _, again := d.once[s]; !again {
 		if len(d.once) == maxOnce {

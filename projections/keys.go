@@ -142,25 +142,26 @@ func (v *Views) loadTable() error {
 	count := v.keys.Load()
 	v.table.reserve(int(count))
 	report := v.progress("loading keys", uint64(count))
-	blocks := make(chan []byte, 4)
+	blocks, used := make(chan []byte, 4), make(chan []byte, 8)
 	g, ctx := errgroup.WithContext(context.Background())
 	g.Go(func() error {
 		defer close(blocks)
-		return v.readBlocks(ctx, blocks)
+		return v.readBlocks(ctx, blocks, used)
 	})
 	g.Go(func() error {
 		var k ledger.Key
 		for block := range blocks {
-			for len(block) > 0 {
-				n, _, err := unpackKey(block, &k, nil)
+			for rest := block; len(rest) > 0; {
+				n, _, err := unpackKey(rest, &k, nil)
 				if err != nil {
 					return err
 				}
 				if err := v.table.load(&k); err != nil {
 					return err
 				}
-				block = block[n:]
+				rest = rest[n:]
 			}
+			used <- block[:0]
 			report.at(uint64(v.table.keys.Load()))
 		}
 		return nil
@@ -172,14 +173,19 @@ func (v *Views) loadTable() error {
 	return v.loadUses()
 }
 
-// readBlocks sends the packed keys in Pebble, many at a time.
-func (v *Views) readBlocks(ctx context.Context, blocks chan<- []byte) error {
+// readBlocks sends the packed keys in Pebble, many at a time. It takes up blocks that were used: memory that was never
+// touched is what costs most here.
+func (v *Views) readBlocks(ctx context.Context, blocks chan<- []byte, used <-chan []byte) error {
 	const size = 256 << 10
 	block := make([]byte, 0, size)
 	send := func() error {
 		select {
 		case blocks <- block:
-			block = make([]byte, 0, size)
+			select {
+			case block = <-used:
+			default:
+				block = make([]byte, 0, size)
+			}
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

@@ -37,6 +37,10 @@ func (a *api) registerAgent(x *Exchange) error {
 
 // getAgent is GET /v1/agents/{id}. An id means an agent only within its owner, which the query states.
 func (a *api) getAgent(x *Exchange) error {
+	return a.asOf(x, func(then *api) error { return then.agent(x) })
+}
+
+func (a *api) agent(x *Exchange) error {
 	agent, err := a.service.Agent(x.Context(), &x.Principal, x.Query["workspace_id"], x.Query["org_id"], x.Var("id"))
 	if err != nil {
 		return err
@@ -47,6 +51,10 @@ func (a *api) getAgent(x *Exchange) error {
 
 // listAgents is GET /v1/agents.
 func (a *api) listAgents(x *Exchange) error {
+	return a.asOf(x, func(then *api) error { return then.agents(x) })
+}
+
+func (a *api) agents(x *Exchange) error {
 	p := x.Query
 	limit, err := p.limit()
 	if err != nil {

@@ -104,6 +104,11 @@ func (a *api) getKey(x *Exchange) error {
 	if err != nil {
 		return err
 	}
+	if m, asked, err := a.moment(x.Context(), x.Query); err != nil {
+		return err
+	} else if asked {
+		return a.keyAt(x, id, m)
+	}
 	key, err := a.service.Key(x.Context(), &x.Principal, id)
 	if err != nil {
 		return err
@@ -114,6 +119,17 @@ func (a *api) getKey(x *Exchange) error {
 		return nil
 	}
 	a.answerKey(x, &key)
+	return nil
+}
+
+// keyAt answers with a key as of a moment. It bears no ETag: that would be taken for one of the present.
+func (a *api) keyAt(x *Exchange, id uuid.UUID, m ledger.Moment) error {
+	key, err := a.service.KeyAt(x.Context(), &x.Principal, id, m)
+	if err != nil {
+		return err
+	}
+	x.Saw(m.Sequence)
+	x.Body = append(appendKey(x.Body, &key, m.Time), '\n')
 	return nil
 }
 

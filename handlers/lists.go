@@ -7,20 +7,31 @@ import (
 )
 
 // listKeys is GET /v1/keys. The other lists are the same with one owner in the path.
-func (a *api) listKeys(x *Exchange) error { return a.list(x, "") }
+func (a *api) listKeys(x *Exchange) error { return a.keys(x, "") }
 
-func (a *api) listWorkspaceKeys(x *Exchange) error { return a.list(x, "workspace_id") }
-func (a *api) listOrgKeys(x *Exchange) error       { return a.list(x, "org_id") }
-func (a *api) listAgentKeys(x *Exchange) error     { return a.list(x, "agent_id") }
+func (a *api) listWorkspaceKeys(x *Exchange) error { return a.keys(x, "workspace_id") }
+func (a *api) listOrgKeys(x *Exchange) error       { return a.keys(x, "org_id") }
+func (a *api) listAgentKeys(x *Exchange) error     { return a.keys(x, "agent_id") }
 
 // keyFilters are the parameters of a list of keys, without the one that the path of the list gives.
 func keyFilters(given string) []string {
 	names := []string{"workspace_id", "org_id", "agent_id", "peer_id", "session_id", "status", "environment", "type", "scope",
-		"name", "used_before", "unused_since", "limit", "cursor"}
+		"name", "used_before", "unused_since", "limit", "cursor", "at", "at_seq"}
 	return slices.DeleteFunc(names, func(name string) bool { return name == given })
 }
 
-// list answers one page of keys. owner names the parameter that the path gives.
+// keys answers one page of keys, of now or as of a moment. owner names the parameter that the path gives.
+func (a *api) keys(x *Exchange, owner string) error {
+	if x.Query["at"] == "" && x.Query["at_seq"] == "" {
+		return a.list(x, owner)
+	}
+	if err := x.Query.none("uses of keys are not in the ledger", "used_before", "unused_since"); err != nil {
+		return err
+	}
+	return a.asOf(x, func(then *api) error { return then.list(x, owner) })
+}
+
+// list answers one page of keys.
 func (a *api) list(x *Exchange, owner string) error {
 	p := x.Query
 	if owner != "" {

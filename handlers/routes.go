@@ -144,8 +144,9 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
 	l := &ledgerRoutes{service: s.config.Service}
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
-	agent := []string{"workspace_id", "org_id"}
-	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}
+	moment := []string{"at", "at_seq"}
+	agent := []string{"workspace_id", "org_id", "at", "at_seq"}
+	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor", "at", "at_seq"}
 	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor"}
 	place := []string{"limit", "cursor"}
 	page := []string{"from", "limit", "cursor", "type", "until"}
@@ -155,7 +156,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Path: "/v1/authorize", Handle: a.authorize, Query: asked, Public: true},
 		{Method: post, Path: "/v1/keys", Handle: a.createKey, Command: true},
 		{Method: get, Path: "/v1/keys", Handle: a.listKeys, Query: keyFilters("")},
-		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey},
+		{Method: get, Path: "/v1/keys/{id}", Handle: a.getKey, Query: moment},
 		{Method: post, Path: "/v1/keys/{id}/revoke", Handle: a.revokeKey, Command: true, Conditional: true},
 		{Method: get, Path: "/v1/workspaces/{id}/keys", Handle: a.listWorkspaceKeys, Query: keyFilters("workspace_id")},
 		{Method: get, Path: "/v1/orgs/{id}/keys", Handle: a.listOrgKeys, Query: keyFilters("org_id")},

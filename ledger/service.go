@@ -36,6 +36,7 @@ type Config struct {
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
+	Replay       Replay // nil: lists as of a moment fail
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -47,6 +48,7 @@ type Service struct {
 	feed      *Feed
 	firsts    *firstUses
 	hooks     WebhookPolicy
+	pasts     *pasts
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -61,6 +63,7 @@ func New(c Config) *Service {
 		heads:     c.Heads,
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
+		pasts:     newPasts(c.Replay),
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,

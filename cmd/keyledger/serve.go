@@ -234,7 +234,11 @@ func (n *node) newAPI(context.Context) error {
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
+		Replay: func(ctx context.Context, until uint64, progress func(done, total uint64)) (ledger.PastState, error) {
+			return projections.Past(ctx, n.events, until, progress)
+		},
 	})
+	n.undo.add("drop states of the past", func(context.Context) error { n.service.Close(); return nil })
 	var err error
 	if n.webhooks, err = webhooks.New(webhooks.Config{
 		Service:    n.service,

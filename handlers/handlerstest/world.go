@@ -20,6 +20,7 @@ import (
 	"keyledger/handlers"
 	"keyledger/handlers/webhooks"
 	"keyledger/ledger"
+	"keyledger/projections"
 )
 
 // RootToken is the token of every world's root key.
@@ -91,7 +92,11 @@ func New(t testing.TB, o Options) *World {
 	w.Log, w.Queue = log, log
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed}
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed,
+		Replay: func(ctx context.Context, until uint64, progress func(done, total uint64)) (ledger.PastState, error) {
+			return projections.Past(ctx, log, until, progress)
+		},
+	}
 	config := handlers.Config{
 		State:      w.State,
 		Memo:       log,
@@ -125,6 +130,7 @@ func New(t testing.TB, o Options) *World {
 		o.Configure(&config, &rules)
 	}
 	w.Service = ledger.New(rules)
+	t.Cleanup(w.Service.Close)
 	config.Service, hooks.Service = w.Service, w.Service
 	var err error
 	if config.Webhooks, err = webhooks.New(hooks); err != nil {

@@ -20,6 +20,7 @@ type KeyQuery struct {
 	NamePrefix  string
 	UsedBefore  time.Time // last used before this, and at least once
 	UnusedSince time.Time // not used since this, or never
+	AsOf        AsOf      // what there was at a moment; UsedBefore and UnusedSince are not known then
 }
 
 // Keys iterates over the keys that query selects, newest first, reading pages as it goes. It ends at the first error.
@@ -43,6 +44,7 @@ func (c *Client) KeyPage(ctx context.Context, q KeyQuery, cursor string, limit i
 	set(v, "name", q.NamePrefix)
 	setTime(v, "used_before", q.UsedBefore)
 	setTime(v, "unused_since", q.UnusedSince)
+	q.AsOf.set(v)
 	var p Page[Key]
 	err := c.do(ctx, get("v1/keys", v), &p, options)
 	return p, err

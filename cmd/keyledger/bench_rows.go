@@ -27,6 +27,7 @@ func benchRows() []row {
 		{"creates-64", "durable creates, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.20}, measureCreates64},
 		{"revokes-64", "revokes of keys just created, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.15}, measureRevokes},
 		{"revokes-cold-64", "revokes of random keys of the whole ledger, 64 connections ÷ no-op handler", target{}, measureColdRevokes},
+		{"as-of", "key with 20 events as of a time in the middle, 1 connection, p99", target{valueBelow: 5}, measureAsOf},
 		{"webhooks", "events delivered to one webhook on this machine, each signed, posted and answered", target{valueAtLeast: 2000}, measureWebhooks},
 		{"races", "verify asked after a revoke was acknowledged: answers that still say valid", target{valueBelow: 1}, measureRaces},
 		{"verifier", "Verifier.Verify of random keys ÷ SHA-256 and look-up in a Go map", target{ratioAtLeast: 0.8}, measureVerifier},

@@ -108,22 +108,27 @@ func (k *keysCommand) createCommand() *cobra.Command {
 }
 
 func (k *keysCommand) showCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "show ID",
-		Short: "Show a key",
-		Args:  cobra.ExactArgs(1),
+	at, asOf := moment{past: true}, client.AsOf{}
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Show a key, as it is or as it was",
+		Example: "  keyledger keys show 0198a5c4-3f4e-7c21-9a3e-5f2f6f0e8fe2 --at 30d",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := k.open()
 			if err != nil {
 				return err
 			}
-			key, err := c.Key(cmd.Context(), args[0])
+			asOf.Time = at.time()
+			key, err := c.KeyAsOf(cmd.Context(), args[0], asOf)
 			if err != nil {
 				return err
 			}
 			return k.printKey(cmd.OutOrStdout(), &key)
 		},
 	}
+	asOfFlags(cmd.Flags(), &at, &asOf)
+	return cmd
 }
 
 func (k *keysCommand) updateCommand() *cobra.Command {

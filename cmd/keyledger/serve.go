@@ -60,11 +60,7 @@ func (n *node) takeFolder(context.Context) error {
 		return err
 	}
 	n.undo.add("unlock the data folder", func(context.Context) error { return n.folder.close() })
-	mode := jetstream.Standalone
-	if n.config.nats != "" {
-		mode = externalMode
-	}
-	return jetstream.MarkFolder(n.folder.path, mode)
+	return advise(jetstream.MarkFolder(n.folder.path, n.config.use()))
 }
 
 // externalMode is how a data folder is used whose ledger is in an external NATS: for secrets and views.
@@ -186,6 +182,7 @@ func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 		Listen:  c.natsListen,
 		TLS:     n.certificate.Clone(),
 		Reserve: c.diskReserve << 20,
+		Peer:    c.cluster.peer(n.secret),
 		Log:     n.log,
 	})
 	if err != nil {
@@ -332,11 +329,11 @@ func (n *node) catchUp(ctx context.Context) error {
 	return n.awaitWord(ctx)
 }
 
-// awaitWord waits until the views have heard from the ledger: before that, every token is refused as stale.
+// awaitWord waits until the views have heard from the ledger lately: before that, every token is refused as stale.
 func (n *node) awaitWord(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.views.Heard().IsZero() {
+	for time.Since(n.views.Heard()) > n.config.maxStaleness {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

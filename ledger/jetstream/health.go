@@ -20,6 +20,9 @@ func (l *Log) Healthy(ctx context.Context) error {
 	if status := l.nc.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("%w: %s", ledger.ErrUnavailable, strings.ToLower(status.String()))
 	}
+	if l.pulse != nil {
+		return l.pulse.health()
+	}
 	info, err := l.info(ctx)
 	if err != nil {
 		return err
@@ -38,7 +41,7 @@ func (l *Log) writable() error {
 	if l.breaker.open() {
 		return unavailable(errNoAnswer)
 	}
-	return nil
+	return l.pulse.majority()
 }
 
 // trouble tells why the embedded server stores nothing now.

@@ -107,7 +107,8 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 }
 
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
-func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
+// patient says that it may be waited for more servers too.
+func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (*jetstream.StreamInfo, error) {
 	for {
 		s, err := js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -116,7 +117,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.Strea
 		if err == nil {
 			return s.CachedInfo(), nil
 		}
-		if !transient(err) {
+		if !transient(err) && !(patient && lacksPeers(err)) {
 			return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
 		}
 		select {
@@ -136,6 +137,12 @@ func transient(err error) bool {
 	}
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != 10047 && api.ErrorCode != 10023
+}
+
+// lacksPeers tells that a stream was not made because too few servers are there (yet).
+func lacksPeers(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources)
 }
 
 // checkLedger refuses a stored configuration that promises less than ours, naming the field.

@@ -182,10 +182,18 @@ func (l *Log) ensure(ctx context.Context) error {
 	if _, err := ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
 		return err
 	}
-	if l.notes, err = l.js.Stream(ctx, DeliveryStream); err != nil {
+	err = persist(ctx, patient, func(ctx context.Context) (err error) {
+		l.notes, err = l.js.Stream(ctx, DeliveryStream)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("jetstream: stream %s: %w", DeliveryStream, err)
 	}
-	if l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
+	err = persist(ctx, patient, func(ctx context.Context) (err error) {
+		l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)
 	}
 	return nil

@@ -109,20 +109,38 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
 // patient says that it may be waited for more servers too.
 func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (*jetstream.StreamInfo, error) {
-	for {
+	var info *jetstream.StreamInfo
+	err := persist(ctx, patient, func(ctx context.Context) error {
 		s, err := js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s, err = js.CreateStream(ctx, c)
 		}
 		if err == nil {
-			return s.CachedInfo(), nil
+			info = s.CachedInfo()
 		}
-		if !transient(err) && !(patient && lacksPeers(err)) {
-			return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
+	}
+	return info, nil
+}
+
+// makeTimeout bounds one attempt to make a stream or a bucket: a request whose leader changes is not answered.
+const makeTimeout = 2 * time.Second
+
+// persist repeats what may succeed when it is repeated, until ctx ends.
+func persist(ctx context.Context, patient bool, do func(context.Context) error) error {
+	for {
+		limited, cancel := context.WithTimeout(ctx, makeTimeout)
+		err := do(limited)
+		cancel()
+		if err == nil || !transient(err) && !(patient && lacksPeers(err)) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, errors.Join(ctx.Err(), err))
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

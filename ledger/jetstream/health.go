@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyledger/ledger"
 )
+
+// healthTimeout bounds what is asked of the stream for its health.
+const healthTimeout = time.Second
 
 // Healthy tells why the log cannot be served from this process: it is cut off, nobody leads the stream, nothing can
 // be stored, or messages were lost (ledger.ErrGap).
@@ -20,9 +24,8 @@ func (l *Log) Healthy(ctx context.Context) error {
 	if status := l.nc.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("%w: %s", ledger.ErrUnavailable, strings.ToLower(status.String()))
 	}
-	if l.pulse != nil {
-		return l.pulse.health()
-	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout) // without a leader nobody answers
+	defer cancel()
 	info, err := l.info(ctx)
 	if err != nil {
 		return err

@@ -37,7 +37,6 @@ type pulse struct {
 	candidate moment // of the last answer
 	confirmed moment // of the one before, by the same leader
 	wrote     time.Time
-	failure   error // of the last question
 }
 
 // moment is what a leader has told.
@@ -73,7 +72,6 @@ func (p *pulse) ask(ctx context.Context) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.failure = err
 	if err != nil && !errors.Is(err, ledger.ErrGap) {
 		return
 	}
@@ -143,19 +141,6 @@ func (p *pulse) age() time.Duration {
 		at = p.wrote
 	}
 	return time.Since(at)
-}
-
-// health is what the last answers say about the stream.
-func (p *pulse) health() error {
-	if err := p.majority(); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if errors.Is(p.failure, ledger.ErrGap) {
-		return p.failure
-	}
-	return nil
 }
 
 // leads tells whether the server of this process leads the stream.

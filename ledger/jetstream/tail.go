@@ -81,8 +81,10 @@ func (t *tail) follow(ctx context.Context) error {
 	}
 	defer f.close()
 	t.batch, t.open = t.batch[:0], false
-	if err := t.deliver(); err != nil { // the log was just heard
-		return err
+	if t.next > t.end { // there is nothing to come now
+		if err := t.deliver(); err != nil {
+			return err
+		}
 	}
 	for {
 		messages, err := f.next(ctx)

@@ -23,13 +23,18 @@ type store struct {
 }
 
 func openStore(ctx context.Context, dir string) (*store, error) {
+	return openStoreWith(ctx, dir, jetstream.Options{})
+}
+
+func openStoreWith(ctx context.Context, dir string, o jetstream.Options) (*store, error) {
 	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: dir})
 	if err != nil {
 		return nil, err
 	}
 	s := &store{server: server}
 	if s.nc, err = server.Connect(ctx); err == nil {
-		s.log, err = jetstream.Open(ctx, s.nc, jetstream.Options{})
+		o.Server = server
+		s.log, err = jetstream.Open(ctx, s.nc, o)
 	}
 	if err != nil {
 		s.close()

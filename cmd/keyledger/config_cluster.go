@@ -136,6 +136,9 @@ func advise(err error) error {
 	switch written, want := use.Written.Mode, use.Want.Mode; {
 	case written == want:
 		return fmt.Errorf("%w: give its --node-name and --cluster-name, or another --data", err)
+	case written == jetstream.Migrated:
+		return fmt.Errorf("%w: its ledger was copied to a cluster and goes on there; what is written here would be another one. "+
+			"To go back to it all the same, set the mode in %s to %q", err, jetstream.FolderFile, jetstream.Standalone)
 	case written == jetstream.Standalone:
 		return fmt.Errorf("%w: start it as it was, or give another --data and copy its ledger there with \"keyledger migrate\"", err)
 	case written == jetstream.Clustered:

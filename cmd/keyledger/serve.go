@@ -155,17 +155,22 @@ func (n *node) openLedger(ctx context.Context) error {
 		Server:      n.server,
 		Registerer:  n.metrics,
 	})
-	if errors.Is(err, jetstream.ErrFingerprint) {
-		return fmt.Errorf("the secret (--secret, --secret-file or server.secret in the data folder) is not that of this ledger: %w", err)
-	}
 	if err != nil {
-		return err
+		return n.explain(err)
 	}
 	n.undo.add("close the ledger", func(context.Context) error { n.events.Close(); return nil })
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
 	return nil
+}
+
+// explain says of a refused fingerprint which setting it is about, and of a refused data folder what to do.
+func (n *node) explain(err error) error {
+	if errors.Is(err, jetstream.ErrFingerprint) {
+		return fmt.Errorf("the secret (--secret, --secret-file or server.secret in the data folder) is not that of this ledger: %w", err)
+	}
+	return advise(err)
 }
 
 // connect connects to the external NATS, or starts one in this process.

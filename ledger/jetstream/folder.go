@@ -24,6 +24,8 @@ const (
 	Standalone Mode = "standalone"
 	// Clustered is a peer of a cluster of Embed.
 	Clustered Mode = "cluster"
+	// Migrated is no server any more: the ledger was copied to where it is served now.
+	Migrated Mode = "migrated"
 )
 
 // Use is how a data folder is used.
@@ -86,6 +88,11 @@ func MarkFolder(dir string, use Use) error {
 		return &UseError{Dir: dir, Written: f.Use, Want: use}
 	}
 	return nil
+}
+
+// Retire marks a folder of a standalone server as Migrated. The server must have stopped.
+func Retire(dir string) error {
+	return writeMark(filepath.Join(dir, FolderFile), Folder{Version: FolderVersion, Use: Use{Mode: Migrated}})
 }
 
 // writeMark writes the mark whole or not at all, and durably: the mode of a store must never be unknown.

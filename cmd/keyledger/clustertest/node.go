@@ -30,18 +30,24 @@ type Node struct {
 	log     buffer // of all its processes
 }
 
-// Args are the arguments it is started with.
-func (n *Node) Args() []string {
-	return append([]string{
-		"serve", "--data", n.Data, "--http", strings.TrimPrefix(n.URL, "http://"), "--metrics-public", "--drain", "1ms",
-		"--cluster-name", "test", "--cluster-listen", n.Peers, "--cluster-routes", n.routes, "--node-name", n.Name,
-	}, n.cluster.args...)
+// PeerArgs are the arguments that make it a peer of the cluster.
+func (n *Node) PeerArgs() []string {
+	return []string{
+		"--data", n.Data, "--cluster-name", "test", "--cluster-listen", n.Peers, "--cluster-routes", n.routes, "--node-name", n.Name,
+	}
 }
 
-// Start starts it. It is not ready yet.
+// Start starts it with some more arguments. It is not ready yet.
 func (n *Node) Start(t testing.TB, args ...string) {
 	t.Helper()
-	n.cmd = exec.Command(n.cluster.binary, append(n.Args(), args...)...)
+	serve := append([]string{"serve", "--http", strings.TrimPrefix(n.URL, "http://"), "--metrics-public", "--drain", "1ms"}, n.cluster.args...)
+	n.Run(t, append(serve, args...)...)
+}
+
+// Run starts it with another command than serve.
+func (n *Node) Run(t testing.TB, args ...string) {
+	t.Helper()
+	n.cmd = exec.Command(n.cluster.binary, append(args, n.PeerArgs()...)...)
 	n.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+RootToken, "KEYLEDGER_SECRET="+Secret)
 	n.cmd.Stderr = &n.log
 	if err := n.cmd.Start(); err != nil {

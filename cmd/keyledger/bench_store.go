@@ -23,11 +23,11 @@ type store struct {
 }
 
 func openStore(ctx context.Context, dir string) (*store, error) {
-	return openStoreWith(ctx, dir, jetstream.Options{})
+	return openStoreWith(ctx, jetstream.EmbedOptions{Dir: dir}, jetstream.Options{})
 }
 
-func openStoreWith(ctx context.Context, dir string, o jetstream.Options) (*store, error) {
-	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: dir})
+func openStoreWith(ctx context.Context, e jetstream.EmbedOptions, o jetstream.Options) (*store, error) {
+	server, err := jetstream.Embed(e)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +64,10 @@ func openRawStream(ctx context.Context, dir string) (*rawStream, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newRawStream(s)
+}
+
+func newRawStream(s *store) (*rawStream, error) {
 	js, err := natsjs.New(s.nc)
 	if err != nil {
 		s.close()

@@ -93,7 +93,7 @@ func (n *node) migrate(ctx context.Context, from string) (size uint64, root stri
 		return 0, "", err
 	}
 	defer func() { err = errors.Join(err, folder.close()) }()
-	source, err := openStoreWith(ctx, from, jetstream.Options{Fingerprint: n.fingerprint()})
+	source, err := openStoreWith(ctx, jetstream.EmbedOptions{Dir: from}, jetstream.Options{Fingerprint: fingerprint(n.secret)})
 	if err != nil {
 		return 0, "", n.explain(err)
 	}

@@ -81,8 +81,8 @@ func (n *node) readSecret(context.Context) error {
 }
 
 // fingerprint tells nodes with another secret apart without telling anything about the secret.
-func (n *node) fingerprint() string {
-	mac := hmac.New(sha256.New, []byte(n.secret))
+func fingerprint(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("keyledger fingerprint"))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
@@ -151,7 +151,7 @@ func (n *node) openLedger(ctx context.Context) error {
 	n.undo.add("close the connection to NATS", func(context.Context) error { n.nats.Close(); return nil })
 	n.events, err = jetstream.Open(ctx, n.nats, jetstream.Options{
 		Replicas:    n.config.replicas,
-		Fingerprint: n.fingerprint(),
+		Fingerprint: fingerprint(n.secret),
 		Server:      n.server,
 		Registerer:  n.metrics,
 	})

@@ -164,10 +164,11 @@ func (l *Log) staging() *staging {
 func (l *Log) ensure(ctx context.Context) error {
 	needed := ledgerConfig(&l.options)
 	patient := l.peer() != nil
-	info, err := ensureStream(ctx, l.js, needed, patient)
+	stream, err := ensureStream(ctx, l.js, needed, patient)
 	if err != nil {
 		return err
 	}
+	info := stream.CachedInfo()
 	if err := checkLedger(&info.Config, &needed); err != nil {
 		return err
 	}
@@ -179,15 +180,8 @@ func (l *Log) ensure(ctx context.Context) error {
 			return err
 		}
 	}
-	if _, err := ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
+	if l.notes, err = ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
 		return err
-	}
-	err = persist(ctx, patient, func(ctx context.Context) (err error) {
-		l.notes, err = l.js.Stream(ctx, DeliveryStream)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("jetstream: stream %s: %w", DeliveryStream, err)
 	}
 	err = persist(ctx, patient, func(ctx context.Context) (err error) {
 		l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options))

@@ -108,22 +108,18 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
 // patient says that it may be waited for more servers too.
-func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (*jetstream.StreamInfo, error) {
-	var info *jetstream.StreamInfo
-	err := persist(ctx, patient, func(ctx context.Context) error {
-		s, err := js.Stream(ctx, c.Name)
+func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (s jetstream.Stream, err error) {
+	err = persist(ctx, patient, func(ctx context.Context) error {
+		s, err = js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s, err = js.CreateStream(ctx, c)
-		}
-		if err == nil {
-			info = s.CachedInfo()
 		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
 	}
-	return info, nil
+	return s, nil
 }
 
 // makeTimeout bounds one attempt to make a stream or a bucket: a request whose leader changes is not answered.
@@ -157,8 +153,11 @@ func transient(err error) bool {
 	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != 10047 && api.ErrorCode != 10023
 }
 
-// lacksPeers tells that a stream was not made because too few servers are there (yet).
+// lacksPeers tells that a stream was not made because too few servers are there (yet), or that not all of them know of it.
 func lacksPeers(err error) bool {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return true
+	}
 	var api *jetstream.APIError
 	return errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources)
 }

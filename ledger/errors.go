@@ -92,6 +92,9 @@ func failed(err error) error {
 		return err
 	case errors.Is(err, ErrOverloaded):
 		return &Error{Code: CodeOverloaded, Detail: "too many requests are waiting to be stored", RetryAfter: retryAfter, Err: err}
+	case errors.Is(err, ErrUnsettled):
+		return &Error{Code: CodeUnavailable, RetryAfter: retryAfter, Err: err,
+			Detail: "the ledger did not say whether this was stored: look, or ask again with the same Idempotency-Key"}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, ErrGap):
 		return &Error{Code: CodeUnavailable, Detail: "the ledger cannot be reached now", RetryAfter: retryAfter, Err: err}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -3,6 +3,8 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"keyledger/events"
 )
@@ -17,6 +19,7 @@ type Entry struct {
 type Batch struct {
 	Messages []events.Message // valid until the handler returns, and so is their Data
 	Pending  uint64           // messages known to be stored after the last of these; 0: caught up
+	AsOf     time.Time        // when no more than these and Pending were stored; zero: now
 }
 
 // Errors of a Log, to be tested with errors.Is.
@@ -28,6 +31,8 @@ var (
 	// ErrUnavailable: the log cannot be reached or has stopped taking writes. Whether the entries were stored is
 	// unknown: an append that is repeated with the same event ids is settled, not stored twice.
 	ErrUnavailable = errors.New("ledger: the log is unavailable")
+	// ErrUnsettled is the ErrUnavailable of an append that was sent: the log did not say in time what became of it.
+	ErrUnsettled = fmt.Errorf("%w: it did not say what became of an append", ErrUnavailable)
 	// ErrGap: the log lost a message. It must not be served.
 	ErrGap = errors.New("ledger: the log has a gap")
 	// ErrDiverged: the log does not hold what it held when a head of its tree was signed, or when the State saw it. It must

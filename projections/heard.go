@@ -39,7 +39,7 @@ func (h *heard) reach(position uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for h.next.at != 0 && position >= h.next.target {
-		h.at.Store(h.next.at)
+		h.at.Store(max(h.at.Load(), h.next.at))
 		h.next, h.later = h.later, moment{}
 	}
 }

@@ -73,7 +73,6 @@ func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 			"ledger; if it is the right one, delete the folder to have its views built anew", last, v.options.Dir, position)
 	}
 	v.know(last)
-	v.heard.hear(v.options.Now(), last, v.Position()) // it has just answered
 	g, ctx := errgroup.WithContext(ctx)
 	bursts, used := make(chan *burst, 4), make(chan *burst, 8)
 	g.Go(func() error {
@@ -141,7 +140,11 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 		}
 		known := next - 1 + batch.Pending
 		v.know(known)
-		v.heard.hear(v.options.Now(), known, v.Position())
+		heard := batch.AsOf
+		if heard.IsZero() {
+			heard = v.options.Now()
+		}
+		v.heard.hear(heard, known, v.Position())
 		if len(b.events) == 0 {
 			return err
 		}

@@ -65,7 +65,6 @@ func (o *own) forget(all *burst) {
 func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
 	last := messages[len(messages)-1].Sequence
 	v.know(last)
-	v.heard.hear(v.options.Now(), last, v.Position()) // it has just answered
 	if v.Position() >= last {
 		return nil
 	}

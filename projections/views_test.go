@@ -135,6 +135,14 @@ func TestAServiceReadsItsWrites(t *testing.T) {
 		if k, _, _, _ := v.KeyByDigest(issued.Token.Digest()); k.Status(time.Now()) != ledger.Revoked {
 			t.Errorf("the key is %s after its revocation", k.Status(time.Now()))
 		}
+		deadline := time.After(time.Minute)
+		for v.Heard().IsZero() { // by the tail: that an append was answered does not tell when it was
+			select {
+			case <-deadline:
+				t.Fatal("the log is not heard")
+			case <-time.After(time.Millisecond):
+			}
+		}
 		if v.Lag() != 0 || v.Heard().IsZero() {
 			t.Errorf("lag %d, heard at %s", v.Lag(), v.Heard())
 		}

@@ -128,6 +128,7 @@ type bench struct {
 	subject *child // the server under test; nil while it is stopped
 	noop    *child
 	raw     *rawStream
+	cluster *benchCluster
 }
 
 // measure seeds the ledger and runs the rows.
@@ -235,6 +236,9 @@ func (b *bench) close() error {
 	}
 	if b.raw != nil {
 		b.raw.store.close()
+	}
+	if b.cluster != nil {
+		err = errors.Join(err, b.cluster.stop())
 	}
 	return err
 }

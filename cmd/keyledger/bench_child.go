@@ -34,38 +34,47 @@ type child struct {
 // startChild runs this program with args, which make it listen on a free loopback port and write its address to
 // dir. It returns when path answers 200 there, with the time that took from the start of the process.
 func startChild(ctx context.Context, dir, path string, env []string, args ...string) (*child, time.Duration, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, 0, err
-	}
-	if err := os.Remove(filepath.Join(dir, addrFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, 0, err // a killed server leaves it behind
-	}
-	c := &child{dir: dir, output: dir + ".log", ended: make(chan struct{})}
-	output, err := os.OpenFile(c.output, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer output.Close()
-	c.cmd = exec.CommandContext(ctx, program, args...)
-	c.cmd.Env = append(withoutSettings(os.Environ()), env...)
-	c.cmd.Stdout, c.cmd.Stderr = output, output
 	began := time.Now()
-	if err := c.cmd.Start(); err != nil {
+	c, err := launchChild(ctx, dir, env, args...)
+	if err != nil {
 		return nil, 0, err
 	}
-	go func() {
-		c.err = c.cmd.Wait()
-		close(c.ended)
-	}()
 	if err := c.awaitReady(ctx, path); err != nil {
 		c.kill()
 		return nil, 0, err
 	}
 	return c, time.Since(began), nil
+}
+
+// launchChild is startChild without waiting.
+func launchChild(ctx context.Context, dir string, env []string, args ...string) (*child, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Remove(filepath.Join(dir, addrFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err // a killed server leaves it behind
+	}
+	c := &child{dir: dir, output: dir + ".log", ended: make(chan struct{})}
+	output, err := os.OpenFile(c.output, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer output.Close()
+	c.cmd = exec.CommandContext(ctx, program, args...)
+	c.cmd.Env = append(withoutSettings(os.Environ()), env...)
+	c.cmd.Stdout, c.cmd.Stderr = output, output
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		c.err = c.cmd.Wait()
+		close(c.ended)
+	}()
+	return c, nil
 }
 
 // withoutSettings leaves out the variables that would change what is measured.

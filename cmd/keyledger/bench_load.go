@@ -23,6 +23,7 @@ import (
 // it is the same for a subject and its baseline.
 type load struct {
 	addr   string
+	others []string // servers that share the connections with addr
 	conns  int
 	period time.Duration
 	status int // the only one that is not an error
@@ -47,7 +48,7 @@ func (l *load) run(ctx context.Context) (sample, error) {
 	connections := make([]*loadConn, l.conns)
 	tallies := make([]*tally, l.conns)
 	for i := range connections {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.addr)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", l.server(i))
 		if err != nil {
 			return sample{}, fmt.Errorf("connection %d of %d: %w", i+1, l.conns, err)
 		}
@@ -63,6 +64,14 @@ func (l *load) run(ctx context.Context) (sample, error) {
 	}
 	wg.Wait()
 	return gather(tallies), context.Cause(ctx)
+}
+
+// server is where a connection leads to.
+func (l *load) server(conn int) string {
+	if i := conn % (len(l.others) + 1); i > 0 {
+		return l.others[i-1]
+	}
+	return l.addr
 }
 
 // tally is what one worker of a measurement saw.

@@ -35,6 +35,10 @@ func benchRows() []row {
 		{"verifier-revoke", "revoke acknowledged → Verifier in another process refuses, p99", target{valueBelow: 20}, measureVerifierRevoke},
 		{"events-nats", "create acknowledged → its event at a subscriber over NATS, 500/s, p99", target{valueBelow: 5}, measureEvents(true)},
 		{"events-sse", "create acknowledged → its event at a subscriber over SSE, 500/s, p99", target{valueBelow: 10}, measureEvents(false)},
+		{"cluster-creates-256", "durable creates, 256 connections to a cluster of 3 nodes ÷ publishes by 256 publishers, 3 replicas", target{ratioAtLeast: 1}, measureClusterCreates},
+		{"cluster-revoke", "revoke acknowledged by one node of 3 → another one refuses, p99", target{valueBelow: 50}, measureClusterRevoke(0.99)},
+		{"cluster-revoke-max", "the same, the slowest", target{valueBelow: 1000}, measureClusterRevoke(1)},
+		{"leader-killed", "leader of 3 nodes killed → a create is acknowledged again", target{valueBelow: 5}, measureLeaderKilled},
 	}
 }
 

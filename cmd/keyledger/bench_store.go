@@ -23,13 +23,18 @@ type store struct {
 }
 
 func openStore(ctx context.Context, dir string) (*store, error) {
-	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: dir})
+	return openStoreWith(ctx, jetstream.EmbedOptions{Dir: dir}, jetstream.Options{})
+}
+
+func openStoreWith(ctx context.Context, e jetstream.EmbedOptions, o jetstream.Options) (*store, error) {
+	server, err := jetstream.Embed(e)
 	if err != nil {
 		return nil, err
 	}
 	s := &store{server: server}
 	if s.nc, err = server.Connect(ctx); err == nil {
-		s.log, err = jetstream.Open(ctx, s.nc, jetstream.Options{})
+		o.Server = server
+		s.log, err = jetstream.Open(ctx, s.nc, o)
 	}
 	if err != nil {
 		s.close()
@@ -59,6 +64,10 @@ func openRawStream(ctx context.Context, dir string) (*rawStream, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newRawStream(s)
+}
+
+func newRawStream(s *store) (*rawStream, error) {
 	js, err := natsjs.New(s.nc)
 	if err != nil {
 		s.close()

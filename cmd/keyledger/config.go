@@ -33,7 +33,8 @@ type config struct {
 	calloutSeedFile           string
 	calloutAccount            string
 	natsSystem                string
-	replicas                  int
+	replicas                  int // 0 until check
+	cluster                   clusterConfig
 	diskReserve               int64 // MiB
 
 	rootToken, rootTokenFile   string
@@ -63,6 +64,7 @@ type config struct {
 
 	maxStaleness    time.Duration
 	verifyIndex     string
+	drain           time.Duration
 	shutdownTimeout time.Duration
 	logFormat       string
 	logLevel        slog.Level
@@ -84,11 +86,12 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.calloutSeedFile, "nats-auth-callout-seed-file", "", "file that holds this seed")
 	f.StringVar(&c.calloutAccount, "nats-auth-callout-account", jetstream.SubscribersAccount, "account of the external NATS that subscribers are put into")
 	f.StringVar(&c.natsSystem, "nats-system", "", "URL of the external NATS with a user of its system account: subscribers whose keys end are disconnected at once, else within a minute")
-	f.IntVar(&c.replicas, "replicas", 1, "servers of the external NATS that hold each event: 1, 3 or 5")
+	c.cluster.flags(f)
+	f.IntVar(&c.replicas, "replicas", 0, "servers that hold each event: 1, 3 or 5; 0 is 3 in a cluster of nodes, else 1")
 	f.Int64Var(&c.diskReserve, "disk-reserve", jetstream.DefaultReserve>>20, "MiB of free disk space below which the NATS in this process stores nothing more")
 	f.StringVar(&c.rootToken, "root-token", "", "token of the first root key, 32 to 512 characters; empty makes one at the first start")
 	f.StringVar(&c.rootTokenFile, "root-token-file", "", "file that holds the root token")
-	f.StringVar(&c.secret, "secret", "", "secret of at least 32 characters that all nodes of one ledger share; needed with --nats, else made at the first start")
+	f.StringVar(&c.secret, "secret", "", "secret of at least 32 characters that all nodes of one ledger share; needed with --nats and --cluster-name, else made at the first start")
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
 	f.StringVar(&c.signingKey, "signing-key", "", "seed of the Ed25519 key that signs the heads of the ledger, 32 bytes in base64; empty takes one that follows from the secret")
 	f.StringVar(&c.signingKeyFile, "signing-key-file", "", "file that holds this seed")
@@ -108,6 +111,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
 	f.BoolVar(&c.webhookPrivate, "webhook-allow-private", false, "let webhooks lead to private and loopback addresses, and to http")
 	f.StringVar(&c.webhookWaits, "webhook-schedule", "5s,5m,30m,2h,5h,10h,14h,20h,24h", "waits before each further attempt to deliver an event to a webhook")
+	f.DurationVar(&c.drain, "drain", 0, "how long the server goes on serving when it is told to stop, not ready, so that balancers turn away; 0 is 3s with --nats or --cluster-name, else none")
 	f.DurationVar(&c.shutdownTimeout, "shutdown-timeout", 30*time.Second, "how long running requests may take when the server stops")
 	f.StringVar(&c.logFormat, "log-format", "text", "form of the log on standard error: text or json")
 	f.TextVar(&c.logLevel, "log-level", slog.LevelInfo, "least level that is logged: debug, info, warn or error")
@@ -156,18 +160,26 @@ func (c *config) checkAddresses() error {
 }
 
 func (c *config) checkNATS() error {
+	if c.replicas == 0 {
+		c.replicas = 1
+		if c.cluster.name != "" {
+			c.replicas = clusterReplicas
+		}
+	}
 	if c.nats == "" {
 		return errors.Join(
 			needs(c.natsCreds == "" && c.natsCA == "" && c.natsCert == "" && c.natsKey == "",
 				"--nats-creds, --nats-ca, --nats-cert and --nats-key need --nats"),
 			needs(c.calloutSeed == "" && c.natsSystem == "", "--nats-auth-callout-seed and --nats-system need --nats"),
 			needs(c.diskReserve > 0 && c.diskReserve < 1<<40, "--disk-reserve: more than 0"),
-			needs(c.replicas == 1, "--replicas: the NATS in this process is one server; more need --nats"),
+			needs(c.replicas == 1 || c.cluster.name != "",
+				"--replicas: the NATS in this process is one server; more need --nats or --cluster-name"),
+			c.cluster.check(c),
 			c.checkNATSListen(),
 		)
 	}
 	return errors.Join(
-		needs(c.natsSystem == "" || c.calloutSeed != "", "--nats-system needs --nats-auth-callout-seed"),
+		needs(c.cluster == clusterConfig{node: c.cluster.node}, "--cluster-name is for the NATS in this process: leave it out with --nats"),
 		needs(c.calloutSeed == "" || jetstream.CheckCalloutSeed(c.calloutSeed) == nil,
 			"--nats-auth-callout-seed: the seed of an account key, which begins with SA"),
 		needs(c.natsListen == "", "--nats-listen is for the NATS in this process: leave it out with --nats"),
@@ -220,6 +232,7 @@ func (c *config) checkRest() error {
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
 		c.checkSchedule(),
+		c.checkDrain(),
 		needs(c.shutdownTimeout > 0, "--shutdown-timeout: more than 0"),
 		needs(c.logFormat == "text" || c.logFormat == "json", "--log-format: text or json"),
 	)

@@ -38,6 +38,7 @@ type node struct {
 	natsURL     string            // of subscribers; empty when the NATS is external or does not listen
 	server      *jetstream.Server // nil: the NATS is external
 	broken      atomic.Pointer[error]
+	draining    atomic.Bool
 	nats        *nats.Conn
 	events      *jetstream.Log
 	views       *projections.Views
@@ -77,7 +78,9 @@ func (n *node) run(ctx context.Context) error {
 	err := n.start(ctx)
 	if err == nil {
 		n.greet()
-		err = n.wait(ctx)
+		if err = n.wait(ctx); ctx.Err() != nil {
+			n.drain()
+		}
 	}
 	if ctx.Err() != nil {
 		n.log.Info("stopping")
@@ -134,6 +137,20 @@ func (n *node) wait(ctx context.Context) error {
 		return ctx.Err()
 	case err := <-n.failed:
 		return err
+	}
+}
+
+// drain goes on serving for a while, not ready: so balancers have turned away when the port is closed.
+func (n *node) drain() {
+	if n.config.drain == 0 {
+		return
+	}
+	n.draining.Store(true)
+	n.log.Info("draining", "for", n.config.drain)
+	select {
+	case err := <-n.failed:
+		n.log.Warn("this failed meanwhile", "error", err)
+	case <-time.After(n.config.drain):
 	}
 }
 

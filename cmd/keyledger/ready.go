@@ -35,6 +35,9 @@ func (n *node) ready(ctx context.Context) error {
 	if err := n.broken.Load(); err != nil {
 		return *err
 	}
+	if n.draining.Load() {
+		return errors.New("it is stopping")
+	}
 	if heard := n.views.Heard(); time.Since(heard) > n.config.maxStaleness {
 		return fmt.Errorf("the ledger was last heard %v", heard)
 	}

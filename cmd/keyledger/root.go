@@ -25,6 +25,7 @@ func newRootCommand(env environment, started *bool) *cobra.Command {
 		newKeysCommand(env),
 		newEventsCommand(env),
 		newHealthCommand(env),
+		newMigrateCommand(env),
 		newBenchCommand(),
 		newVersionCommand(),
 	)

@@ -60,11 +60,7 @@ func (n *node) takeFolder(context.Context) error {
 		return err
 	}
 	n.undo.add("unlock the data folder", func(context.Context) error { return n.folder.close() })
-	mode := jetstream.Standalone
-	if n.config.nats != "" {
-		mode = externalMode
-	}
-	return jetstream.MarkFolder(n.folder.path, mode)
+	return advise(jetstream.MarkFolder(n.folder.path, n.config.use()))
 }
 
 // externalMode is how a data folder is used whose ledger is in an external NATS: for secrets and views.
@@ -85,8 +81,8 @@ func (n *node) readSecret(context.Context) error {
 }
 
 // fingerprint tells nodes with another secret apart without telling anything about the secret.
-func (n *node) fingerprint() string {
-	mac := hmac.New(sha256.New, []byte(n.secret))
+func fingerprint(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("keyledger fingerprint"))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
@@ -155,21 +151,26 @@ func (n *node) openLedger(ctx context.Context) error {
 	n.undo.add("close the connection to NATS", func(context.Context) error { n.nats.Close(); return nil })
 	n.events, err = jetstream.Open(ctx, n.nats, jetstream.Options{
 		Replicas:    n.config.replicas,
-		Fingerprint: n.fingerprint(),
+		Fingerprint: fingerprint(n.secret),
 		Server:      n.server,
 		Registerer:  n.metrics,
 	})
-	if errors.Is(err, jetstream.ErrFingerprint) {
-		return fmt.Errorf("the secret (--secret, --secret-file or server.secret in the data folder) is not that of this ledger: %w", err)
-	}
 	if err != nil {
-		return err
+		return n.explain(err)
 	}
 	n.undo.add("close the ledger", func(context.Context) error { n.events.Close(); return nil })
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
 	return nil
+}
+
+// explain says of a refused fingerprint which setting it is about, and of a refused data folder what to do.
+func (n *node) explain(err error) error {
+	if errors.Is(err, jetstream.ErrFingerprint) {
+		return fmt.Errorf("the secret (--secret, --secret-file or server.secret in the data folder) is not that of this ledger: %w", err)
+	}
+	return advise(err)
 }
 
 // connect connects to the external NATS, or starts one in this process.
@@ -186,6 +187,7 @@ func (n *node) connect(ctx context.Context) (*nats.Conn, error) {
 		Listen:  c.natsListen,
 		TLS:     n.certificate.Clone(),
 		Reserve: c.diskReserve << 20,
+		Peer:    c.cluster.peer(n.secret),
 		Log:     n.log,
 	})
 	if err != nil {
@@ -336,11 +338,11 @@ func (n *node) catchUp(ctx context.Context) error {
 	return n.awaitWord(ctx)
 }
 
-// awaitWord waits until the views have heard from the ledger: before that, every token is refused as stale.
+// awaitWord waits until the views have heard from the ledger lately: before that, every token is refused as stale.
 func (n *node) awaitWord(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.views.Heard().IsZero() {
+	for time.Since(n.views.Heard()) > n.config.maxStaleness {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -203,20 +203,21 @@ func (c *committer) answered(m *nats.Msg) {
 	switch {
 	case f.commit != nil:
 		c.plain--
-		c.published(f.commit, m)
+		c.published(f, m)
 	case f.batch == c.open:
 		c.ready(f.batch, m)
 	default:
-		c.ended(f.batch, m)
+		c.ended(f, m)
 	}
 }
 
 // published handles the answer to a publish.
-func (c *committer) published(x *commit, m *nats.Msg) {
+func (c *committer) published(f *flight, m *nats.Msg) {
+	x := f.commit
 	a, err := parseAck(m)
 	switch {
 	case err == nil && !a.Duplicate:
-		c.stored(a.Sequence, x)
+		c.stored(f, a.Sequence, x)
 	case err == nil: // an earlier attempt was stored, by this process or by one before
 		x.answer(a.Sequence, nil)
 	default:
@@ -241,7 +242,8 @@ func (c *committer) ready(b *batch, m *nats.Msg) {
 }
 
 // ended handles the answer to the end of a batch.
-func (c *committer) ended(b *batch, m *nats.Msg) {
+func (c *committer) ended(f *flight, m *nats.Msg) {
+	b := f.batch
 	c.ending = nil
 	defer c.drop(b)
 	a, err := parseAck(m)
@@ -253,7 +255,7 @@ func (c *committer) ended(b *batch, m *nats.Msg) {
 		return
 	}
 	c.log.metrics.batchSize.Observe(float64(b.size))
-	c.stored(a.Sequence-uint64(b.size)+1, b.commits...)
+	c.stored(f, a.Sequence-uint64(b.size)+1, b.commits...)
 	c.next()
 }
 
@@ -267,7 +269,8 @@ func (c *committer) next() {
 }
 
 // stored answers commits that were stored one after the other from the sequence first on.
-func (c *committer) stored(first uint64, commits ...*commit) {
+func (c *committer) stored(f *flight, first uint64, commits ...*commit) {
+	c.log.pulse.stored(f.deadline.Add(-ackTimeout))
 	last := first - 1
 	for _, x := range commits {
 		last += uint64(len(x.entries))

@@ -33,6 +33,8 @@ type EmbedOptions struct {
 	// Reserve is the room, in bytes, below which nothing more is stored: free space of the disk, and what is left
 	// of MaxBytes. Half of it may be used by what is on its way. 0 is DefaultReserve.
 	Reserve int64
+	// Peer makes the server a peer of a cluster; nil: it stands alone.
+	Peer *PeerOptions
 	// Log takes the server's log lines; nil drops them.
 	Log *slog.Logger
 }
@@ -68,8 +70,8 @@ type Server struct {
 	watched chan struct{} // closed when the watch has ended
 }
 
-// Embed starts a nats-server in this process on a data folder, which it marks as standalone. It refuses a folder of
-// another mode or of a newer version, and one that another server uses.
+// Embed starts a nats-server in this process on a data folder, which it marks as that of a standalone server or of the
+// peer that it is. It refuses a folder of another mode, peer or newer version, and one that another server uses.
 func Embed(o EmbedOptions) (*Server, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxStore
@@ -80,8 +82,11 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if err := MarkFolder(o.Dir, Standalone); err != nil {
+	if err := MarkFolder(o.Dir, o.use()); err != nil {
 		return nil, err
+	}
+	if o.Peer != nil {
+		quicken()
 	}
 	s := &Server{
 		options: o,
@@ -98,12 +103,22 @@ func Embed(o EmbedOptions) (*Server, error) {
 	if err := errors.Join(dropStaleSnapshot(storeDir(o.Dir)), s.start()); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
-	s.staging = newStaging(storeDir(o.Dir))
+	if o.Peer == nil { // see staging
+		s.staging = newStaging(storeDir(o.Dir))
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.check()
 	go s.watch(ctx)
 	return s, nil
+}
+
+// use is how the data folder is used.
+func (o *EmbedOptions) use() Use {
+	if o.Peer == nil {
+		return Use{Mode: Standalone}
+	}
+	return Use{Mode: Clustered, Cluster: o.Peer.Cluster, Node: o.Peer.Node}
 }
 
 // start runs the server and returns when it takes connections.
@@ -152,24 +167,36 @@ func (s *Server) serverOptions() (*server.Options, error) {
 		// Asked before all else, and the only way in.
 		CustomClientAuthentication: guard{s},
 	}
-	if o.DontListen {
-		return o, nil
+	if !o.DontListen {
+		if err := s.listenTo(o); err != nil {
+			return nil, fmt.Errorf("jetstream: listen address: %w", err)
+		}
 	}
+	if s.options.Peer != nil {
+		if err := s.options.Peer.configure(o); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// listenTo sets the client port.
+func (s *Server) listenTo(o *server.Options) error {
 	if s.options.TLS != nil {
 		o.TLS, o.TLSConfig, o.TLSTimeout = true, s.options.TLS, tlsTimeout.Seconds()
 	}
 	var port string
 	var err error
 	if o.Host, port, err = net.SplitHostPort(s.options.Listen); err != nil {
-		return nil, fmt.Errorf("jetstream: listen address: %w", err)
+		return err
 	}
 	if o.Port, err = strconv.Atoi(port); err != nil {
-		return nil, fmt.Errorf("jetstream: listen address: %w", err)
+		return err
 	}
 	if o.Port == 0 {
 		o.Port = server.RANDOM_PORT
 	}
-	return o, nil
+	return nil
 }
 
 // InProcessConn gives a connection to the server without a network. It implements nats.InProcessConnProvider.
@@ -181,7 +208,12 @@ func (s *Server) Connect(ctx context.Context) (*nats.Conn, error) {
 }
 
 // Addr is the address of the client port, nil when there is none.
-func (s *Server) Addr() net.Addr { return s.ns.Load().Addr() }
+func (s *Server) Addr() net.Addr {
+	if s.options.Listen == "" {
+		return nil
+	}
+	return s.ns.Load().Addr()
+}
 
 // Shutdown stops the server and returns when its store is closed.
 func (s *Server) Shutdown() {
@@ -196,6 +228,9 @@ func (s *Server) Shutdown() {
 func (s *Server) halt() {
 	broken := s.health() != nil
 	ns := s.ns.Load()
+	if s.options.Peer != nil {
+		ns.LameDuckShutdown() // the other peers lead before this one is gone
+	}
 	ns.Shutdown()
 	ns.WaitForShutdown()
 	if broken {
@@ -214,7 +249,8 @@ func (b bridge) Warnf(format string, v ...any)   { b.log.Warn(fmt.Sprintf(format
 
 // Errorf tells of trouble of the server. That somebody was refused is none: the guard has told of it.
 func (b bridge) Errorf(format string, v ...any) {
-	line, level := fmt.Sprintf(format, v...), slog.LevelError
+	line := fmt.Sprintf(format, v...)
+	level := levelOfPeer(line)
 	if strings.Contains(line, server.ErrAuthentication.Error()) {
 		level = slog.LevelDebug
 	}

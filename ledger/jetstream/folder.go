@@ -19,18 +19,48 @@ const FolderFile = "keyledger.json"
 // another: a cluster deletes the streams of a standalone server as orphans.
 type Mode string
 
-// Standalone is the one server of Embed.
-const Standalone Mode = "standalone"
+const (
+	// Standalone is the one server of Embed.
+	Standalone Mode = "standalone"
+	// Clustered is a peer of a cluster of Embed.
+	Clustered Mode = "cluster"
+	// Migrated is no server any more: the ledger was copied to where it is served now.
+	Migrated Mode = "migrated"
+)
+
+// Use is how a data folder is used.
+type Use struct {
+	Mode    Mode   `json:"mode"`
+	Cluster string `json:"cluster,omitempty"` // of a peer
+	Node    string `json:"node,omitempty"`    // of a peer: what its votes are counted under
+}
+
+func (u Use) String() string {
+	if u.Mode == Clustered {
+		return fmt.Sprintf("mode %q as node %q of cluster %q", u.Mode, u.Node, u.Cluster)
+	}
+	return fmt.Sprintf("mode %q", u.Mode)
+}
 
 // Folder is what the mark of a data folder says.
 type Folder struct {
-	Version int  `json:"version"`
-	Mode    Mode `json:"mode"`
+	Version int `json:"version"`
+	Use
+}
+
+// UseError is what MarkFolder fails with when a data folder is used in another way.
+type UseError struct {
+	Dir           string
+	Written, Want Use
+}
+
+func (e *UseError) Error() string {
+	return fmt.Sprintf("jetstream: data folder %s was written in %s, not in %s", e.Dir, e.Written, e.Want)
 }
 
 // MarkFolder makes the folder dir if needed and marks it, or checks the mark it has. It refuses a folder of another
-// mode, of a newer version, and one that holds a store without a mark.
-func MarkFolder(dir string, mode Mode) error {
+// use (*UseError), of a newer version, and one that holds a store without a mark.
+func MarkFolder(dir string, use Use) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("jetstream: data folder: %w", err)
 	}
@@ -40,7 +70,7 @@ func MarkFolder(dir string, mode Mode) error {
 		if _, err := os.Stat(filepath.Join(storeDir(dir), "jetstream")); err == nil {
 			return fmt.Errorf("jetstream: data folder %s holds a store but no %s: it is not known how it was written", dir, FolderFile)
 		}
-		return writeMark(path, Folder{Version: FolderVersion, Mode: mode})
+		return writeMark(path, Folder{Version: FolderVersion, Use: use})
 	}
 	if err != nil {
 		return fmt.Errorf("jetstream: data folder: %w", err)
@@ -54,10 +84,15 @@ func MarkFolder(dir string, mode Mode) error {
 		return fmt.Errorf("jetstream: data folder %s has version %d, this program knows up to %d: use a newer program", dir, f.Version, FolderVersion)
 	case f.Version < 1:
 		return fmt.Errorf("jetstream: %s is damaged: version %d", path, f.Version)
-	case f.Mode != mode:
-		return fmt.Errorf("jetstream: data folder %s was written in mode %q, not %q", dir, f.Mode, mode)
+	case f.Use != use:
+		return &UseError{Dir: dir, Written: f.Use, Want: use}
 	}
 	return nil
+}
+
+// Retire marks a folder of a standalone server as Migrated. The server must have stopped.
+func Retire(dir string) error {
+	return writeMark(filepath.Join(dir, FolderFile), Folder{Version: FolderVersion, Use: Use{Mode: Migrated}})
 }
 
 // writeMark writes the mark whole or not at all, and durably: the mode of a store must never be unknown.

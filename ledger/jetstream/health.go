@@ -4,12 +4,16 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"keyledger/ledger"
 )
+
+// healthTimeout bounds what is asked of the stream for its health.
+const healthTimeout = time.Second
 
 // Healthy tells why the log cannot be served from this process: it is cut off, nobody leads the stream, nothing can
 // be stored, or messages were lost (ledger.ErrGap).
@@ -20,6 +24,8 @@ func (l *Log) Healthy(ctx context.Context) error {
 	if status := l.nc.Status(); status != nats.CONNECTED {
 		return fmt.Errorf("%w: %s", ledger.ErrUnavailable, strings.ToLower(status.String()))
 	}
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout) // without a leader nobody answers
+	defer cancel()
 	info, err := l.info(ctx)
 	if err != nil {
 		return err
@@ -38,7 +44,7 @@ func (l *Log) writable() error {
 	if l.breaker.open() {
 		return unavailable(errNoAnswer)
 	}
-	return nil
+	return l.pulse.majority()
 }
 
 // trouble tells why the embedded server stores nothing now.

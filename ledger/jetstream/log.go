@@ -93,6 +93,7 @@ type Log struct {
 	notes   jetstream.Stream // of deliveries to webhooks
 	metrics *metrics
 	breaker breaker
+	pulse   *pulse // nil: the ledger is in this process alone
 
 	pending   atomic.Int64 // appends that wait or are in flight
 	committer *committer
@@ -126,6 +127,9 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	if err := l.ensure(ctx); err != nil {
 		return nil, err
 	}
+	if l.options.Server == nil || l.peer() != nil {
+		l.pulse = &pulse{log: l, candidate: moment{at: time.Now()}} // the stream was just looked at
+	}
 	if l.metrics, err = newMetrics(l, o.Registerer); err != nil {
 		return nil, fmt.Errorf("jetstream: metrics: %w", err)
 	}
@@ -134,7 +138,18 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	}
 	l.context, l.close = context.WithCancel(context.Background())
 	go l.committer.run()
+	if l.pulse != nil {
+		l.settling.Go(func() { l.pulse.run(l.context) })
+	}
 	return l, nil
+}
+
+// peer tells how the server in this process is a peer of a cluster, nil when it is not.
+func (l *Log) peer() *PeerOptions {
+	if l.options.Server == nil {
+		return nil
+	}
+	return l.options.Server.Peer()
 }
 
 // staging is that of the embedded server, nil for an external one.
@@ -148,10 +163,12 @@ func (l *Log) staging() *staging {
 // ensure makes or checks what is stored.
 func (l *Log) ensure(ctx context.Context) error {
 	needed := ledgerConfig(&l.options)
-	info, err := ensureStream(ctx, l.js, needed)
+	patient := l.peer() != nil
+	stream, err := ensureStream(ctx, l.js, needed, patient)
 	if err != nil {
 		return err
 	}
+	info := stream.CachedInfo()
 	if err := checkLedger(&info.Config, &needed); err != nil {
 		return err
 	}
@@ -159,17 +176,18 @@ func (l *Log) ensure(ctx context.Context) error {
 		return err
 	}
 	for _, other := range []jetstream.StreamConfig{usageConfig(&l.options), headsConfig(&l.options)} {
-		if _, err := ensureStream(ctx, l.js, other); err != nil {
+		if _, err := ensureStream(ctx, l.js, other, patient); err != nil {
 			return err
 		}
 	}
-	if _, err := ensureStream(ctx, l.js, deliveryConfig(&l.options)); err != nil {
+	if l.notes, err = ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
 		return err
 	}
-	if l.notes, err = l.js.Stream(ctx, DeliveryStream); err != nil {
-		return fmt.Errorf("jetstream: stream %s: %w", DeliveryStream, err)
-	}
-	if l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
+	err = persist(ctx, patient, func(ctx context.Context) (err error) {
+		l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options))
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)
 	}
 	return nil

@@ -52,10 +52,32 @@ func newMetrics(l *Log, r prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.latency, m.batchSize, m.conflicts, m.overloaded, m.settled, waiting} {
+	for _, c := range append(pulseMetrics(l.pulse), m.latency, m.batchSize, m.conflicts, m.overloaded, m.settled, waiting) {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
+}
+
+// pulseMetrics are those of a ledger that is kept by more than this process.
+func pulseMetrics(p *pulse) []prometheus.Collector {
+	if p == nil {
+		return nil
+	}
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "keyledger_log_leader",
+			Help: "1 when the NATS in this process leads the stream of the ledger, else 0.",
+		}, func() float64 {
+			if p.leads() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "keyledger_log_majority_age_seconds",
+			Help: "How long ago a majority of the servers was seen to keep the ledger.",
+		}, func() float64 { return p.age().Seconds() }),
+	}
 }
 
 // appended counts one append.

@@ -48,11 +48,11 @@ func (l *Log) Consume(ctx context.Context, w *ledger.Webhook, parallel int,
 }
 
 // openQueue gives the consumer of an endpoint. It is made with what never changes of an endpoint, so it does not matter
-// which node makes it, nor when.
+// which node makes it, nor when. One that came with a copy of the ledger begins where it was (see Copy).
 func (l *Log) openQueue(ctx context.Context, w *ledger.Webhook) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	return l.js.CreateOrUpdateConsumer(ctx, LedgerStream, jetstream.ConsumerConfig{
+	consumer, err := l.js.CreateConsumer(ctx, LedgerStream, jetstream.ConsumerConfig{
 		Durable:       queueName(w.ID),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   max(w.From, 1),
@@ -61,6 +61,10 @@ func (l *Log) openQueue(ctx context.Context, w *ledger.Webhook) (jetstream.Consu
 		AckWait:       ackWait,
 		MaxAckPending: maxWaiting,
 	})
+	if errors.Is(err, jetstream.ErrConsumerExists) {
+		return l.js.Consumer(ctx, LedgerStream, queueName(w.ID))
+	}
+	return consumer, err
 }
 
 // queue is one reader of a consumer.

@@ -52,7 +52,7 @@ func (l *Log) settled(x *commit, cause error) (uint64, error) {
 		select {
 		case <-ctx.Done():
 			l.breaker.trip()
-			return 0, unavailable(err)
+			return 0, fmt.Errorf("%w: %w", ledger.ErrUnsettled, err)
 		case <-time.After(settlePause):
 		}
 		next = l.try

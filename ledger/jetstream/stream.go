@@ -107,21 +107,36 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 }
 
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
-func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	for {
-		s, err := js.Stream(ctx, c.Name)
+// patient says that it may be waited for more servers too.
+func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (s jetstream.Stream, err error) {
+	err = persist(ctx, patient, func(ctx context.Context) error {
+		s, err = js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s, err = js.CreateStream(ctx, c)
 		}
-		if err == nil {
-			return s.CachedInfo(), nil
-		}
-		if !transient(err) {
-			return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, err)
+	}
+	return s, nil
+}
+
+// makeTimeout bounds one attempt to make a stream or a bucket: a request whose leader changes is not answered.
+const makeTimeout = 2 * time.Second
+
+// persist repeats what may succeed when it is repeated, until ctx ends.
+func persist(ctx context.Context, patient bool, do func(context.Context) error) error {
+	for {
+		limited, cancel := context.WithTimeout(ctx, makeTimeout)
+		err := do(limited)
+		cancel()
+		if err == nil || !transient(err) && !(patient && lacksPeers(err)) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("jetstream: stream %s: %w", c.Name, errors.Join(ctx.Err(), err))
+			return errors.Join(ctx.Err(), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
@@ -136,6 +151,15 @@ func transient(err error) bool {
 	}
 	var api *jetstream.APIError
 	return errors.As(err, &api) && api.Code == 503 && api.ErrorCode != 10047 && api.ErrorCode != 10023
+}
+
+// lacksPeers tells that a stream was not made because too few servers are there (yet), or that not all of them know of it.
+func lacksPeers(err error) bool {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return true
+	}
+	var api *jetstream.APIError
+	return errors.As(err, &api) && (api.ErrorCode == codeNoPeers || api.ErrorCode == codeNoResources)
 }
 
 // checkLedger refuses a stored configuration that promises less than ours, naming the field.

@@ -81,6 +81,11 @@ func (t *tail) follow(ctx context.Context) error {
 	}
 	defer f.close()
 	t.batch, t.open = t.batch[:0], false
+	if t.next > t.end { // there is nothing to come now
+		if err := t.deliver(); err != nil {
+			return err
+		}
+	}
 	for {
 		messages, err := f.next(ctx)
 		if err != nil {
@@ -123,12 +128,23 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 // deliver hands over the batch.
 func (t *tail) deliver() error {
 	last := t.next - 1 + uint64(len(t.batch))
-	if err := t.handle(ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}); err != nil {
+	b := ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}
+	if p := t.log.pulse; p != nil {
+		known := p.known()
+		b.Pending = max(known.last, t.end, last) - last
+		if b.AsOf = known.at; b.AsOf.IsZero() {
+			b.AsOf = longAgo()
+		}
+	}
+	if err := t.handle(b); err != nil {
 		return err
 	}
 	t.next, t.batch, t.open = last+1, t.batch[:0], false
 	return nil
 }
+
+// longAgo is what the log is heard as of while it is not known whether it is.
+func longAgo() time.Time { return time.Unix(0, 1) }
 
 // gap is ErrGap if the stream's leader does not have the wanted message either: a replica may have lost what the
 // others still hold.
@@ -154,6 +170,7 @@ func (t *tail) reachable(ctx context.Context) error {
 			return err
 		}
 		if last = info.State.LastSeq; t.next <= last+1 {
+			t.end = max(t.end, last)
 			return nil
 		}
 		if t.log.options.Replicas == 1 {

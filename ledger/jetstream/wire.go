@@ -24,6 +24,7 @@ const (
 
 // Error codes of the JetStream API.
 const (
+	codeNoPeers          = 10005 // there are fewer servers than a stream wants replicas
 	codeNoResources      = 10023 // insufficient resources: the server's store is full
 	codeNoStorage        = 10047 // the account's store is full
 	codeNoMessage        = 10037

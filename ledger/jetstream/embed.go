@@ -100,7 +100,11 @@ func Embed(o EmbedOptions) (*Server, error) {
 	} else if !locked {
 		return nil, fmt.Errorf("jetstream: data folder %s is in use by another server", o.Dir)
 	}
-	if err := errors.Join(dropStaleSnapshot(storeDir(o.Dir)), s.start()); err != nil {
+	var err error
+	if o.Peer == nil {
+		err = dropStaleSnapshot(storeDir(o.Dir))
+	}
+	if err = errors.Join(err, s.start()); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	if o.Peer == nil { // see staging

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,7 +38,7 @@ func (b *bench) startCluster(ctx context.Context) (*benchCluster, error) {
 	if err := b.stopServer(); err != nil {
 		return nil, err
 	}
-	c, err := newBenchCluster(filepath.Join(b.dir, "cluster"))
+	c, err := b.newCluster()
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +51,13 @@ func (b *bench) startCluster(ctx context.Context) (*benchCluster, error) {
 	return c, group.Wait()
 }
 
-func newBenchCluster(dir string) (*benchCluster, error) {
+// newCluster gives a cluster whose nodes do not run yet, with an empty ledger.
+func (b *bench) newCluster() (*benchCluster, error) {
 	secret, err := mintSecret()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(b.dir, "cluster-")
 	if err != nil {
 		return nil, err
 	}
@@ -134,8 +140,8 @@ type rawCluster struct {
 	stream *rawStream
 }
 
-func openRawCluster(ctx context.Context, dir string) (*rawCluster, error) {
-	c, err := newBenchCluster(dir)
+func (b *bench) openRawCluster(ctx context.Context) (*rawCluster, error) {
+	c, err := b.newCluster()
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +188,7 @@ func measureClusterCreates(ctx context.Context, b *bench) (figure, error) {
 		if err := b.stopCluster(); err != nil {
 			return sample{}, err
 		}
-		raw, err := openRawCluster(ctx, filepath.Join(b.dir, "raw-cluster", fmt.Sprint(time.Now().UnixNano())))
+		raw, err := b.openRawCluster(ctx)
 		if err != nil {
 			return sample{}, err
 		}

@@ -27,12 +27,12 @@ func dialed(ctx context.Context, addr string) (*loadConn, error) {
 // The value is a quantile of the times, in milliseconds.
 func measureClusterRevoke(q float64) func(context.Context, *bench) (figure, error) {
 	return func(ctx context.Context, b *bench) (figure, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
 		c, err := b.startCluster(ctx)
 		if err != nil {
 			return figure{}, err
 		}
+		ctx, cancel := context.WithCancel(ctx) // of the connections
+		defer cancel()
 		on, err := dialed(ctx, c.nodes[0].addr)
 		if err != nil {
 			return figure{}, err

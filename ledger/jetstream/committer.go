@@ -41,7 +41,7 @@ type committer struct {
 	waiting []*commit // in the order in which they came: what cannot be sent yet
 	flights map[uint64]*flight
 	last    uint64    // id of the last flight
-	plain   int       // publishes in flight
+	plain   int       // publishes in flight, or groups
 	open    *batch    // what commits join, until the server is ready for its end
 	ending  *batch    // what was ended and not yet answered
 	crowd   int       // commits in the last batch: as many are expected for the next one
@@ -52,6 +52,7 @@ type committer struct {
 type flight struct {
 	commit   *commit // of a publish
 	batch    *batch
+	group    bool // the batch was sent whole
 	deadline time.Time
 }
 
@@ -88,16 +89,25 @@ func (c *committer) submit(x *commit) error {
 
 // pump sends what waits, as far as it can be sent now. The caller holds the lock, as it does for all methods below.
 func (c *committer) pump() {
+	if c.groups() {
+		c.pumpGroups()
+		return
+	}
 	for len(c.waiting) > 0 && c.takes() {
-		x := c.waiting[0]
-		c.waiting[0] = nil
-		if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
-			c.waiting = nil // its array could grow for ever
-		}
-		if x.take() {
+		if x := c.shift(); x.take() {
 			c.begin(x)
 		}
 	}
+}
+
+// shift takes the first of what waits.
+func (c *committer) shift() *commit {
+	x := c.waiting[0]
+	c.waiting[0] = nil
+	if c.waiting = c.waiting[1:]; len(c.waiting) == 0 {
+		c.waiting = nil // its array could grow for ever
+	}
+	return x
 }
 
 // run takes the answers of the stream until the log is closed.
@@ -204,6 +214,9 @@ func (c *committer) answered(m *nats.Msg) {
 	case f.commit != nil:
 		c.plain--
 		c.published(f, m)
+	case f.group:
+		c.plain--
+		c.ended(f, m)
 	case f.batch == c.open:
 		c.ready(f.batch, m)
 	default:
@@ -307,12 +320,14 @@ func (c *committer) lose(match func(*flight) bool) {
 		}
 	}
 	for _, f := range lost {
-		switch f.batch {
-		case nil:
+		switch {
+		case f.commit != nil:
 			c.plain--
 			c.log.settle(f.commit, errNoAnswer)
 			continue
-		case c.open:
+		case f.group:
+			c.plain--
+		case f.batch == c.open:
 			c.open = nil
 		default:
 			c.ending = nil

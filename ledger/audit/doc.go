@@ -1,0 +1,41 @@
+// Package audit is the exported form of a ledger, and how a ledger is verified from its events alone.
+//
+// # The file
+//
+// An export is text: one JSON object a line (NDJSON), UTF-8, each line ended by a line feed and at most MaxLine bytes long.
+// The first line is a Header, then comes a line for each message of the ledger in the order of their sequences, without a
+// gap, and the last line is a Footer. A file without a Footer is one whose export was interrupted.
+//
+// The header says what the file is:
+//
+//	format        keyledger.export
+//	version       1
+//	origin        names the ledger, in its signed heads
+//	source        names the ledger, in its events
+//	verifier_key  what the heads of the ledger are verified with, as the exporting server said
+//	from          sequence of the first event in the file
+//	before        hashes that stand for the events before it, see below
+//
+// The line of an event is its exchange form (see package events), a CloudEvents 1.0 object, with the extension attribute leaf
+// as the last member: the leaf of the message in the Merkle tree, in base64 (RFC 4648 section 4, padded). All else on the
+// line follows from the leaf and source, so the message can be restored and its leaf be hashed byte for byte; and a reader
+// who is only interested in what happened needs nothing else than the line. Every message of the ledger is a leaf, so
+// claims have lines too, which GET /v1/events does not show.
+//
+// The footer ties the file to a signed head of the ledger:
+//
+//	checkpoint  the head (C2SP tlog-checkpoint), a signed note
+//	to          sequence of the last event in the file
+//	after       hashes that stand for the events after it, up to the size of the head
+//
+// # The hashes before and after
+//
+// The tree is that of RFC 6962 section 2.1. Whatever part of the ledger is in the file, the root of the head can be computed
+// from it: before and after are the roots of the fewest perfect subtrees that cover the leaves with the indexes 0 to from-2,
+// and to to size-1, in the order of their leaves (a "compact range"), each in base64. Of a whole export both are empty.
+//
+// # Versions
+//
+// A member may be added to a header or a footer within a version, if who does not know it may ignore it. Everything else is
+// a new version. A reader refuses one that it does not know.
+package audit

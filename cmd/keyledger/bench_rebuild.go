@@ -35,7 +35,7 @@ func measureRebuild(ctx context.Context, b *bench) (figure, error) {
 	}
 	return b.inTurn(
 		func() (sample, error) { return b.rebuild(ctx, s.log, last) },
-		func() (sample, error) { return replay(ctx, js, last) },
+		func() (sample, error) { return rawReplay(ctx, js, last) },
 	)
 }
 
@@ -63,8 +63,8 @@ func (b *bench) rebuild(ctx context.Context, log *jetstream.Log, last uint64) (s
 	return sample{rate: float64(last) / took.Seconds()}, err
 }
 
-// replay decodes every event up to last.
-func replay(ctx context.Context, js natsjs.JetStream, last uint64) (sample, error) {
+// rawReplay decodes every event up to last.
+func rawReplay(ctx context.Context, js natsjs.JetStream, last uint64) (sample, error) {
 	consumer, err := js.OrderedConsumer(ctx, jetstream.LedgerStream, natsjs.OrderedConsumerConfig{})
 	if err != nil {
 		return sample{}, err

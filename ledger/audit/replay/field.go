@@ -111,7 +111,7 @@ func (c *changes) object(name, label string, before, after json.RawMessage) {
 
 func (c *changes) time(name, label string, before, after time.Time) {
 	if !before.Equal(after) {
-		c.differ(name, label, timeKind, timeText(before), timeText(after))
+		c.differ(name, label, timeKind, FormatTime(before), FormatTime(after))
 	}
 }
 
@@ -119,7 +119,8 @@ func (c *changes) flag(name, label string, before, after bool) {
 	c.differ(name, label, flagKind, flagText(before), flagText(after))
 }
 
-func timeText(t time.Time) string {
+// FormatTime is a time as the exchange form of events has it, empty for the zero time.
+func FormatTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -265,13 +265,13 @@ func (r *Record) Facts() []Value {
 	switch p := r.Event.Payload.(type) {
 	case *events.Expiring:
 		return []Value{
-			{Field{"expires_at", "expires", timeKind}, timeText(p.ExpiresAt)},
+			{Field{"expires_at", "expires", timeKind}, FormatTime(p.ExpiresAt)},
 			{Field{"horizon_seconds", "announced before", numberKind}, fmt.Sprint(int64(p.Horizon / time.Second))},
 		}
 	case *events.Expired:
-		return []Value{{Field{"expires_at", "expires", timeKind}, timeText(p.ExpiresAt)}}
+		return []Value{{Field{"expires_at", "expires", timeKind}, FormatTime(p.ExpiresAt)}}
 	case *events.FirstUsed:
-		return []Value{{Field{"used_at", "used", timeKind}, timeText(p.At)}}
+		return []Value{{Field{"used_at", "used", timeKind}, FormatTime(p.At)}}
 	case *events.WebhookUpdate:
 		if p.SecretVersion != 0 {
 			return []Value{{Field{"secret_rotated", "new secret", flagKind}, flagText(true)}}

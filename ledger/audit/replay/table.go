@@ -17,7 +17,8 @@ type tableWriter struct {
 func (t *tableWriter) Write(r *Record) error {
 	t.header()
 	e := r.Event
-	fmt.Fprintf(t.w, "%-8d  %s  %-16s  %-36s  %s\n", e.Sequence, e.Time.UTC().Format(time.RFC3339), e.Type, plain(r.Subject), plain(r.Name))
+	line := fmt.Sprintf("%-8d  %s  %-16s  %-36s  %s", e.Sequence, e.Time.UTC().Format(time.RFC3339), e.Type, plain(r.Subject), plain(r.Name))
+	fmt.Fprintln(t.w, strings.TrimRight(line, " "))
 	t.line("by", who(r))
 	created := r.Created()
 	for _, c := range r.Changes() {
@@ -32,7 +33,8 @@ func (t *tableWriter) Write(r *Record) error {
 
 func (t *tableWriter) Close() error {
 	t.header()
-	return t.w.Flush()
+	_, err := t.w.Write(nil)
+	return err
 }
 
 func (t *tableWriter) header() {

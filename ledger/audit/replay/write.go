@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/csv"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"unicode"
@@ -21,9 +20,8 @@ const (
 // Forms are the forms that NewWriter knows.
 func Forms() []string { return []string{Table, JSON, NDJSON, CSV} }
 
-// NewWriter gives a Writer of a form.
-func NewWriter(w io.Writer, form string) (Writer, error) {
-	b := bufio.NewWriterSize(w, 64<<10)
+// NewWriter gives a Writer of a form. The caller flushes b, also after an error, so that what was told is seen.
+func NewWriter(b *bufio.Writer, form string) (Writer, error) {
 	switch form {
 	case Table:
 		return &tableWriter{w: b}, nil
@@ -34,7 +32,7 @@ func NewWriter(w io.Writer, form string) (Writer, error) {
 	case CSV:
 		c := csv.NewWriter(b)
 		c.UseCRLF = true
-		return &csvWriter{w: c, row: columns(), flush: b.Flush}, nil
+		return &csvWriter{w: c, row: columns()}, nil
 	}
 	return nil, fmt.Errorf("%q is none of %s", form, strings.Join(Forms(), ", "))
 }
@@ -65,13 +63,15 @@ func (j *jsonWriter) Write(r *Record) error {
 }
 
 func (j *jsonWriter) Close() error {
+	end := ""
 	switch {
 	case j.array && j.any:
-		_, _ = j.w.WriteString("\n]\n") // Flush tells its error
+		end = "\n]\n"
 	case j.array:
-		_, _ = j.w.WriteString("[]\n")
+		end = "[]\n"
 	}
-	return j.w.Flush()
+	_, err := j.w.WriteString(end)
+	return err
 }
 
 func (r *Record) appendJSON(b []byte) []byte {
@@ -125,7 +125,6 @@ type csvWriter struct {
 	w     *csv.Writer
 	row   []string
 	begun bool
-	flush func() error
 }
 
 func columns() []string {
@@ -149,7 +148,7 @@ func (c *csvWriter) Write(r *Record) error {
 	}
 	e := r.Event
 	copy(c.row, []string{
-		strconv.FormatUint(e.Sequence, 10), timeText(e.Time), string(e.Type), e.ID.String(), cell(r.Subject), cell(r.Name),
+		strconv.FormatUint(e.Sequence, 10), FormatTime(e.Time), string(e.Type), e.ID.String(), cell(r.Subject), cell(r.Name),
 		cell(r.Owner.Workspace), cell(r.Owner.Org), cell(r.Owner.AgentID), cell(e.Actor), cell(r.ActorName),
 		cell(e.Origin.IP), cell(e.Origin.UserAgent), cell(e.RequestID), "", "", "",
 	})
@@ -181,10 +180,8 @@ func (c *csvWriter) Close() error {
 	if err := c.header(); err != nil {
 		return err
 	}
-	if c.w.Flush(); c.w.Error() != nil {
-		return c.w.Error()
-	}
-	return c.flush()
+	c.w.Flush()
+	return c.w.Error()
 }
 
 // cell keeps a spreadsheet from taking a text for a formula.

@@ -32,6 +32,6 @@
 //
 // RFC 4180, with a header. There is a row for each change of an event, and one for an event without any, with the columns
 // sequence, time, type, event_id, subject, name, workspace_id, org_id, agent_id, actor_id, actor_name, ip, user_agent,
-// request_id, field, old and new. A fact is a change without an old value. Lists are space-delimited. A value that a
+// request_id, field, old and new. A fact is a change without an old value. Lists are space-delimited, flags true or false. A value that a
 // spreadsheet would take for a formula, because it begins with = + - @ or a control character, has a ' before it.
 package replay

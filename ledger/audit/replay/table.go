@@ -3,6 +3,7 @@ package replay
 import (
 	"bufio"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -82,14 +83,29 @@ func (f *Field) human(text string) string {
 		return "yes"
 	case text == "" && f.Name == "expires_at":
 		return "never"
+	case text == "" && f.Name == "types":
+		return "all"
 	case text == "":
 		return "none"
 	case f.kind == timeKind:
 		return strings.Replace(text, ".000000Z", "Z", 1)
 	case f.Name == "horizon_seconds":
-		return text + " s"
+		return span(text)
 	}
 	return plain(text)
+}
+
+// span is a number of seconds for people.
+func span(seconds string) string {
+	n, err := strconv.Atoi(seconds)
+	if err != nil {
+		return seconds
+	}
+	const day = 24 * 60 * 60
+	if n > 0 && n%day == 0 {
+		return strconv.Itoa(n/day) + "d"
+	}
+	return (time.Duration(n) * time.Second).String()
 }
 
 // plain keeps what others wrote from steering the terminal.

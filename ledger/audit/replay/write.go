@@ -160,13 +160,13 @@ func (c *csvWriter) Write(r *Record) error {
 	rows := 0
 	for _, change := range r.Changes() {
 		rows++
-		if err := write(change.Name, change.Old, change.New); err != nil {
+		if err := write(change.Name, change.cellText(change.Old), change.cellText(change.New)); err != nil {
 			return err
 		}
 	}
 	for _, fact := range r.Facts() {
 		rows++
-		if err := write(fact.Name, "", fact.Text); err != nil {
+		if err := write(fact.Name, "", fact.cellText(fact.Text)); err != nil {
 			return err
 		}
 	}
@@ -182,6 +182,14 @@ func (c *csvWriter) Close() error {
 	}
 	c.w.Flush()
 	return c.w.Error()
+}
+
+// cellText is a value in CSV.
+func (f *Field) cellText(text string) string {
+	if f.kind == flagKind && text == "" {
+		return "false"
+	}
+	return text
 }
 
 // cell keeps a spreadsheet from taking a text for a formula.

@@ -17,6 +17,12 @@ import (
 // measureRebuild reads the whole ledger in this process, on one embedded server: into empty views, and with a plain
 // ordered consumer that decodes every event.
 func measureRebuild(ctx context.Context, b *bench) (figure, error) {
+	return b.againstRaw(ctx, b.rebuild)
+}
+
+// againstRaw compares a way to read the whole ledger in this process, up to a last event, with a plain ordered consumer
+// that decodes every event.
+func (b *bench) againstRaw(ctx context.Context, subject func(context.Context, *jetstream.Log, uint64) (sample, error)) (figure, error) {
 	if err := b.stopServer(); err != nil {
 		return figure{}, err
 	}
@@ -34,7 +40,7 @@ func measureRebuild(ctx context.Context, b *bench) (figure, error) {
 		return figure{}, err
 	}
 	return b.inTurn(
-		func() (sample, error) { return b.rebuild(ctx, s.log, last) },
+		func() (sample, error) { return subject(ctx, s.log, last) },
 		func() (sample, error) { return rawReplay(ctx, js, last) },
 	)
 }

@@ -71,6 +71,9 @@ func (c *Client) do(ctx context.Context, r *request, out any, options []CallOpti
 	}
 }
 
+// plainText takes an answer as it is.
+type plainText []byte
+
 // attempt sends r once.
 func (c *Client) attempt(ctx context.Context, r *request, body []byte, out any) error {
 	req, err := c.newRequest(ctx, r, body)
@@ -95,6 +98,10 @@ func (c *Client) attempt(ctx context.Context, r *request, body []byte, out any) 
 	c.remember(resp.Header.Get("Keyledger-Sequence"))
 	if r.answered != nil {
 		r.answered(resp.Header)
+	}
+	if text, ok := out.(*plainText); ok {
+		*text = answer
+		return nil
 	}
 	if out == nil {
 		return nil

@@ -13,15 +13,20 @@ import (
 
 // ledgerRoutes serve the tree over the ledger as C2SP tlog-tiles has it, under /v1/ledger, and proofs made from it. All but
 // entries are public.
-type ledgerRoutes struct{ service *ledger.Service }
+type ledgerRoutes struct {
+	service *ledger.Service
+	source  string // of events
+}
 
-// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint).
+// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint). The header tells what the source of
+// events is, for who makes their exchange form from entries.
 func (l *ledgerRoutes) checkpoint(x *Exchange) error {
 	head, err := l.service.Head()
 	if err != nil {
 		return err
 	}
 	x.Saw(head.Size)
+	x.Header()["Keyledger-Source"] = []string{l.source}
 	x.writeText(head.Note)
 	return nil
 }

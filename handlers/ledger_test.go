@@ -21,7 +21,7 @@ func ledgerScenarios() []scenario {
 	const text, bytes = "Content-Type: text/plain; charset=utf-8", "Content-Type: application/octet-stream"
 	const inclusion, consistency = "/v1/ledger/proof/inclusion", "/v1/ledger/proof/consistency"
 	return []scenario{
-		{name: "checkpoint", path: "/v1/ledger/checkpoint", header: none, before: signed, status: 200, want: []string{text, "Cache-Control: no-store"}},
+		{name: "checkpoint", path: "/v1/ledger/checkpoint", header: none, before: signed, status: 200, want: []string{text, "Cache-Control: no-store", "Keyledger-Source: /keyledger/"}},
 		{name: "checkpoint before any", path: "/v1/ledger/checkpoint", header: none, status: 503, want: []string{"Retry-After: 1"}},
 		{name: "checkpoint of when", path: "/v1/ledger/checkpoint?at=1", header: none, status: 400},
 		{name: "key", path: "/v1/ledger/key", header: none, status: 200, want: []string{text}},

@@ -142,7 +142,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	}
 	o := &operations{Config: &s.config, metrics: metricsHandler(s.config.Gatherer)}
 	const get, post, patch = http.MethodGet, http.MethodPost, http.MethodPatch
-	l := &ledgerRoutes{service: s.config.Service}
+	l := &ledgerRoutes{service: s.config.Service, source: a.source}
 	asked := []string{"scope", "environment", "workspace_id", "org_id", "agent_id", "peer_id", "session_id"}
 	agent := []string{"workspace_id", "org_id"}
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor"}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -21,6 +22,28 @@ type Head struct {
 type SignedHead struct {
 	Head
 	Note []byte // must not be modified
+}
+
+// OpenHead gives the head that a checkpoint says, if the key of verifier, in the form of signed notes, has signed it, for the
+// ledger that the key is of.
+func OpenHead(checkpoint []byte, verifier string) (Head, error) {
+	key, err := note.NewVerifier(verifier)
+	if err != nil {
+		return Head{}, fmt.Errorf("ledger: verifier key: %w", err)
+	}
+	return openHead(checkpoint, note.VerifierList(key), key.Name())
+}
+
+func openHead(checkpoint []byte, known note.Verifiers, origin string) (Head, error) {
+	n, err := note.Open(checkpoint, known)
+	if err != nil {
+		return Head{}, err
+	}
+	head, err := parseHead(n.Text)
+	if err == nil && head.Origin != origin {
+		err = fmt.Errorf("ledger: a head of %q, not of %q", head.Origin, origin)
+	}
+	return head, err
 }
 
 // text is the text of the head's note.

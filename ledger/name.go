@@ -16,6 +16,14 @@ func nameHash(o *Owner, keyType, name string) string {
 // holdsName tells whether the key has its name to itself.
 func (k *Key) holdsName() bool { return k.UniqueName && k.RevokedAt.IsZero() }
 
+// NameClaim is the hash of the claim that lets the key have its name to itself, empty when it needs none.
+func (k *Key) NameClaim() string {
+	if !k.holdsName() {
+		return ""
+	}
+	return nameHash(&k.Owner, k.Type, k.Name)
+}
+
 // nameClaims are the claims of names that go with the event e, which turns k into next: the old name is released, the
 // new one taken.
 func (s *Service) nameClaims(ctx context.Context, k, next *Key, e *events.Event) (list []Entry, err error) {

@@ -75,7 +75,8 @@ func (s *Service) reaches(level int, n uint64, width int) bool {
 // tlog-tiles): scope ledger:audit, and a principal without an owner. CodeNotFound: the tree does not reach that far.
 func (s *Service) Entries(ctx context.Context, p *Principal, n uint64, width int) ([]byte, error) {
 	if err := Allow(p, ScopeAudit, &Owner{}); err != nil {
-		return nil, forbidden("entries of the ledger need the scope %s and a key without an owner", ScopeAudit)
+		return nil, forbidden("entries of the ledger need the scope %s and a key without an owner: a part of the ledger cannot be "+
+			"proven to be whole; the events of an owner are at /v1/events", ScopeAudit)
 	}
 	tile, err := s.Tile(0, n, width)
 	if err != nil {

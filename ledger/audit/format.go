@@ -40,11 +40,15 @@ type Footer struct {
 	After      []tlog.Hash `json:"after"`
 }
 
-// Record is the line of one event.
+// Record is the line of one event, or its leaf alone: see LeafRecord.
 type Record struct {
 	Number int    // of the line, from 1
 	Line   []byte // without its line feed
+	leaf   []byte // where there is no line
 }
+
+// LeafRecord is the record of an event of which there is no line: from the ledger itself.
+func LeafRecord(leaf []byte) Record { return Record{leaf: leaf} }
 
 // Beginnings of lines, and of the last member of an event's.
 const (
@@ -80,6 +84,9 @@ func appendRecord(dst, leaf []byte, e *events.Event, source string) ([]byte, err
 
 // Leaf is the leaf on the line.
 func (r *Record) Leaf() ([]byte, error) {
+	if r.leaf != nil {
+		return r.leaf, nil
+	}
 	if text, ok := bytes.CutSuffix(r.Line, []byte(lineEnd)); ok {
 		if start := bytes.LastIndex(text, []byte(leafMember)); start >= 0 {
 			return decodeLeaf(text[start+len(leafMember):])

@@ -88,15 +88,26 @@ func (r *Reader) Next() (Record, error) {
 	return Record{Number: r.lines, Line: bytes.Clone(line)}, nil
 }
 
-// Events iterates over the events in the file, to its end. It ends at the first error. It does not look at what the lines
-// say beside their leaves, nor at proofs: see Verify.
-func (r *Reader) Events() iter.Seq2[events.Event, error] {
-	return func(yield func(events.Event, error) bool) {
+// Records iterates over the lines of the events, to the end of the file. It ends at the first error.
+func (r *Reader) Records() iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
 		for {
 			record, err := r.Next()
 			if errors.Is(err, io.EOF) {
 				return
 			}
+			if !yield(record, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Events iterates over the events in the file, to its end. It ends at the first error. It does not look at what the lines
+// say beside their leaves, nor at proofs: see Verify.
+func (r *Reader) Events() iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		for record, err := range r.Records() {
 			var e events.Event
 			if err == nil {
 				if e, err = record.Event(); err != nil {

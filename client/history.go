@@ -17,6 +17,8 @@ type Event struct {
 	Subject     string          `json:"subject"`
 	Time        time.Time       `json:"time"`
 	Sequence    uint64          `json:"sequence,string"` // its place in the ledger
+	Actor       string          `json:"actor,omitempty"` // id of the key that asked for it, or "system"
+	RequestID   string          `json:"requestid,omitempty"`
 	Data        json.RawMessage `json:"data"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -71,6 +72,9 @@ type Payload interface {
 	fits(s Subject) bool    // s is the subject of what the payload is about
 	id() string             // of what the payload is about, in the exchange form
 	appendJSON(*jsonObject) // writes the members of the exchange form's data
+
+	// readJSON takes one member of the exchange form's data, and passes over one that it does not know.
+	readJSON(x *exchange, name string, v jsontext.Value)
 }
 
 // Limits of an Origin, in bytes. Encode and EncodeUsage cut what is longer, for no request fails by where it came from.

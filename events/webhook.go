@@ -81,7 +81,7 @@ func (w *Webhook) appendJSON(o *jsonObject) {
 	o.textOrNull("workspace_id", w.Workspace)
 	o.textOrNull("org_id", w.Org)
 	o.textOrNull("agent_id", w.Agent)
-	o.text("target", target(w.URL))
+	o.text("target", Target(w.URL))
 	o.scopes("types", w.Types)
 }
 
@@ -159,7 +159,7 @@ func (u *WebhookUpdate) appendJSON(o *jsonObject) {
 		o.textOrNull("name", *u.Name)
 	}
 	if u.URL != nil {
-		o.text("target", target(*u.URL))
+		o.text("target", Target(*u.URL))
 	}
 	if u.Types != nil {
 		o.scopes("types", *u.Types)
@@ -213,9 +213,9 @@ func missingWebhook(id *uuid.UUID) string {
 	return ""
 }
 
-// target is what the exchange form tells of a URL, scheme and host: many a receiver puts a secret of its own into the
+// Target is what the exchange form tells of a URL, scheme and host: many a receiver puts a secret of its own into the
 // rest.
-func target(raw string) string {
+func Target(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return ""

@@ -14,6 +14,8 @@ func arrows() map[string][]string {
 		"events":                    {},
 		"ledger":                    {"events"},
 		"ledger/audit":              {"events", "ledger"},
+		"ledger/audit/replay":       {"events", "ledger"},
+		"ledger/audit/ocsf":         {"events", "ledger", "ledger/audit/replay"},
 		"ledger/ledgertest":         {"events", "ledger"},
 		"ledger/jetstream":          {"events", "ledger"},
 		"projections":               {"events", "ledger"},
@@ -28,7 +30,7 @@ func arrows() map[string][]string {
 		"client":                    {"events"},
 		"cmd/keyledger/clustertest": {},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
-			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "ledger/audit", "client"},
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "ledger/audit", "ledger/audit/replay", "ledger/audit/ocsf", "client"},
 	}
 }
 
@@ -38,7 +40,7 @@ func reserved() map[string][]string {
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
 			"handlers/webhooks", "client", "cmd/keyledger", "cmd/keyledger/clustertest"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest", "cmd/keyledger/clustertest"},
-		"github.com/cockroachdb": {"projections"},
+		"github.com/cockroachdb": {"projections", "ledger/audit/replay"},
 		"github.com/golang-jwt":  {"handlers/honcho"},
 		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
 		"github.com/nats-io":     {"ledger/jetstream", "client", "cmd/keyledger"},

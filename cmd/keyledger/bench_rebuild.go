@@ -17,6 +17,12 @@ import (
 // measureRebuild reads the whole ledger in this process, on one embedded server: into empty views, and with a plain
 // ordered consumer that decodes every event.
 func measureRebuild(ctx context.Context, b *bench) (figure, error) {
+	return b.againstRaw(ctx, b.rebuild)
+}
+
+// againstRaw compares a way to read the whole ledger in this process, up to a last event, with a plain ordered consumer
+// that decodes every event.
+func (b *bench) againstRaw(ctx context.Context, subject func(context.Context, *jetstream.Log, uint64) (sample, error)) (figure, error) {
 	if err := b.stopServer(); err != nil {
 		return figure{}, err
 	}
@@ -34,8 +40,8 @@ func measureRebuild(ctx context.Context, b *bench) (figure, error) {
 		return figure{}, err
 	}
 	return b.inTurn(
-		func() (sample, error) { return b.rebuild(ctx, s.log, last) },
-		func() (sample, error) { return replay(ctx, js, last) },
+		func() (sample, error) { return subject(ctx, s.log, last) },
+		func() (sample, error) { return rawReplay(ctx, js, last) },
 	)
 }
 
@@ -63,8 +69,8 @@ func (b *bench) rebuild(ctx context.Context, log *jetstream.Log, last uint64) (s
 	return sample{rate: float64(last) / took.Seconds()}, err
 }
 
-// replay decodes every event up to last.
-func replay(ctx context.Context, js natsjs.JetStream, last uint64) (sample, error) {
+// rawReplay decodes every event up to last.
+func rawReplay(ctx context.Context, js natsjs.JetStream, last uint64) (sample, error) {
 	consumer, err := js.OrderedConsumer(ctx, jetstream.LedgerStream, natsjs.OrderedConsumerConfig{})
 	if err != nil {
 		return sample{}, err

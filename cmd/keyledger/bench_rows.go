@@ -17,6 +17,7 @@ type row struct {
 func benchRows() []row {
 	return []row{
 		{"rebuild", "all views rebuilt ÷ ordered consumer with decode", target{ratioAtLeast: 0.35}, measureRebuild},
+		{"replay", "audit replay of the whole ledger, read, folded and told as NDJSON ÷ ordered consumer with decode", target{ratioAtLeast: 0.5}, measureReplay},
 		{"memory", "resident memory of the whole process, idle", target{valueBelow: 600}, measureMemory},
 		{"restart", "clean restart until /readyz", target{valueBelow: 4}, measureRestart},
 		{"restart-kill", "restart after kill -9 during creates until /readyz ÷ clean restart", target{valueBelow: 4, ratioAtMost: 2}, measureRestartKill},

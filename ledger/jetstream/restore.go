@@ -13,9 +13,6 @@ import (
 	"keyledger/ledger"
 )
 
-// headerExpectLast is a guard on the whole stream: the sequence of its last message.
-const headerExpectLast = "Nats-Expected-Last-Sequence"
-
 // restoreTimeout bounds the wait for the answer to one batch of Restore.
 const restoreTimeout = 30 * time.Second
 

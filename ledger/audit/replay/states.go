@@ -1,0 +1,152 @@
+package replay
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/google/uuid"
+)
+
+// stateID names a state: 'k' or 'w' and the id of the key or webhook.
+type stateID [17]byte
+
+func stateOf(what byte, id uuid.UUID) (s stateID) {
+	s[0] = what
+	copy(s[1:], id[:])
+	return s
+}
+
+// states holds packed states: the most recent ones in memory, in two generations, the others in Pebble, in a temporary
+// folder. When the young generation is full, the old one is written, and the young one becomes the old one. So what is
+// in use stays in memory, and as long as all fits there is no folder.
+type states struct {
+	young, old map[stateID]string
+	size       int // bytes of the young generation
+	most       int // bytes of a generation
+
+	temp string // where to make the folder; empty: where the system has such folders
+	dir  string // empty: there is none yet
+	db   *pebble.DB
+}
+
+const (
+	entryBytes = 96      // about what a state in memory takes besides its packed bytes
+	batchBytes = 1 << 20 // of one write
+)
+
+func newStates(temp string, memory int) *states {
+	return &states{young: map[stateID]string{}, old: map[stateID]string{}, most: memory / 2, temp: temp}
+}
+
+// get is a packed state, empty when there is none.
+func (s *states) get(id stateID) (string, error) {
+	if packed, ok := s.young[id]; ok {
+		return packed, nil
+	}
+	if packed, ok := s.old[id]; ok {
+		return packed, nil
+	}
+	if s.db == nil {
+		return "", nil
+	}
+	value, done, err := s.db.Get(id[:])
+	if errors.Is(err, pebble.ErrNotFound) {
+		return "", nil
+	} else if err != nil {
+		return "", fmt.Errorf("replay: %w", err)
+	}
+	defer done.Close()
+	return string(value), nil
+}
+
+// set replaces a state.
+func (s *states) set(id stateID, packed string) error {
+	before, replaced := s.young[id]
+	s.young[id] = packed
+	if s.size += len(packed) - len(before); !replaced {
+		s.size += entryBytes
+	}
+	if s.size <= s.most {
+		return nil
+	}
+	if err := s.spill(); err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	return nil
+}
+
+// spill writes the old generation. The young one becomes the old one.
+func (s *states) spill() error {
+	if len(s.old) > 0 {
+		if err := s.open(); err != nil {
+			return err
+		}
+		b := s.db.NewBatch()
+		defer b.Close()
+		for id, packed := range s.old {
+			if err := b.Set(id[:], []byte(packed), nil); err != nil {
+				return err
+			}
+			if b.Len() < batchBytes {
+				continue
+			}
+			if err := b.Commit(pebble.NoSync); err != nil {
+				return err
+			}
+			b.Reset()
+		}
+		if err := b.Commit(pebble.NoSync); err != nil {
+			return err
+		}
+	}
+	clear(s.old)
+	s.young, s.old, s.size = s.old, s.young, 0
+	return nil
+}
+
+// open makes the folder and opens Pebble in it, the first time.
+func (s *states) open() (err error) {
+	if s.db != nil {
+		return nil
+	}
+	if s.dir, err = os.MkdirTemp(s.temp, "keyledger-replay-"); err != nil {
+		return err
+	}
+	options := &pebble.Options{
+		CacheSize:    16 << 20,
+		MemTableSize: 4 << 20,
+		DisableWAL:   true, // nothing is read again after a crash
+		Logger:       quiet{},
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most looks are for keys that are new
+	}
+	s.db, err = pebble.Open(s.dir, options)
+	return err
+}
+
+// close removes the folder.
+func (s *states) close() error {
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	if s.dir != "" {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+// quiet drops what Pebble would log: its errors are returned too.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+
+// Fatalf must not return: Pebble goes on from nothing after it.
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("replay: pebble: "+format, args...))
+}

@@ -85,7 +85,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.calloutSeed, "nats-auth-callout-seed", "", "seed of the account key that is the issuer of the external NATS's auth_callout: admits subscribers there")
 	f.StringVar(&c.calloutSeedFile, "nats-auth-callout-seed-file", "", "file that holds this seed")
 	f.StringVar(&c.calloutAccount, "nats-auth-callout-account", jetstream.SubscribersAccount, "account of the external NATS that subscribers are put into")
-	f.StringVar(&c.natsSystem, "nats-system", "", "URL of the external NATS with a user of its system account: subscribers whose keys end are disconnected at once, else within a minute")
+	f.StringVar(&c.natsSystem, "nats-system", "", "URL of the external NATS with a user of its system account: lets the settings of its servers be checked, and subscribers whose keys end be disconnected at once, else within a minute")
 	c.cluster.flags(f)
 	f.IntVar(&c.replicas, "replicas", 0, "servers that hold each event: 1, 3 or 5; 0 is 3 in a cluster of nodes, else 1")
 	f.Int64Var(&c.diskReserve, "disk-reserve", jetstream.DefaultReserve>>20, "MiB of free disk space below which the NATS in this process stores nothing more")

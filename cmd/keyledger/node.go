@@ -40,6 +40,7 @@ type node struct {
 	broken      atomic.Pointer[error]
 	draining    atomic.Bool
 	nats        *nats.Conn
+	system      *nats.Conn // to the system account of the external NATS; nil: none is configured
 	events      *jetstream.Log
 	views       *projections.Views
 	seen        uint64 // position of the views before this start

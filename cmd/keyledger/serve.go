@@ -158,7 +158,11 @@ func (n *node) openLedger(ctx context.Context) error {
 		return err
 	}
 	n.undo.add("close the connection to NATS", func(context.Context) error { n.nats.Close(); return nil })
+	if err := n.connectSystem(ctx); err != nil {
+		return err
+	}
 	n.events, err = jetstream.Open(ctx, n.nats, jetstream.Options{
+		System:      n.system,
 		Replicas:    n.config.replicas,
 		Fingerprint: fingerprint(n.secret),
 		Server:      n.server,
@@ -171,6 +175,20 @@ func (n *node) openLedger(ctx context.Context) error {
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
+	return nil
+}
+
+// connectSystem connects to the system account of the external NATS, if a user of it is configured.
+func (n *node) connectSystem(ctx context.Context) (err error) {
+	c := n.config
+	if c.natsSystem == "" {
+		return nil
+	}
+	n.system, err = jetstream.Connect(ctx, jetstream.ConnectOptions{URL: c.natsSystem, CA: c.natsCA, Cert: c.natsCert, Key: c.natsKey})
+	if err != nil {
+		return fmt.Errorf("--nats-system: %w", err)
+	}
+	n.undo.add("close the connection to the system account", func(context.Context) error { n.system.Close(); return nil })
 	return nil
 }
 

@@ -8,8 +8,8 @@ import (
 
 // admit lets holders of keys subscribe over NATS. It comes when the views are caught up: before, a revoked key could be
 // let in.
-func (n *node) admit(ctx context.Context) error {
-	subscribers, err := n.newSubscribers(ctx)
+func (n *node) admit(context.Context) error {
+	subscribers, err := n.newSubscribers()
 	if err != nil || subscribers == nil {
 		return err
 	}
@@ -26,7 +26,7 @@ func (n *node) admit(ctx context.Context) error {
 }
 
 // newSubscribers opens the embedded or the external NATS to subscribers, or gives nil if neither is configured.
-func (n *node) newSubscribers(ctx context.Context) (*jetstream.Subscribers, error) {
+func (n *node) newSubscribers() (*jetstream.Subscribers, error) {
 	c := n.config
 	switch {
 	case c.natsListen != "":
@@ -34,13 +34,7 @@ func (n *node) newSubscribers(ctx context.Context) (*jetstream.Subscribers, erro
 	case c.calloutSeed == "":
 		return nil, nil
 	}
-	o := jetstream.CalloutOptions{Seed: c.calloutSeed, Account: c.calloutAccount, Log: n.log}
-	if c.natsSystem != "" {
-		var err error
-		if o.System, err = jetstream.Connect(ctx, jetstream.ConnectOptions{URL: c.natsSystem, CA: c.natsCA, Cert: c.natsCert, Key: c.natsKey}); err != nil {
-			return nil, err
-		}
-		n.undo.add("close the connection to the system account", func(context.Context) error { o.System.Close(); return nil })
-	}
-	return jetstream.Callout(n.nats, n.service, o)
+	return jetstream.Callout(n.nats, n.service, jetstream.CalloutOptions{
+		Seed: c.calloutSeed, Account: c.calloutAccount, System: n.system, Log: n.log,
+	})
 }

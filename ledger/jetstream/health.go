@@ -60,11 +60,13 @@ func (l *Log) Unverified() []string {
 	if l.options.Server != nil {
 		return nil
 	}
-	list := []string{
-		"that every server has \"sync_interval: always\": otherwise a power failure can lose acknowledged events",
-		"that nobody else may publish to " + strings.Join(ledgerConfig(&l.options).Subjects, " and ") +
-			", or may delete, purge, restore or change the streams",
+	var list []string
+	if l.options.System == nil {
+		list = append(list, "that every server has \"sync_interval: always\" and is not older than "+minimum+
+			": otherwise a power failure can lose acknowledged events (--nats-system lets it be checked)")
 	}
+	list = append(list, "that nobody else may publish to "+strings.Join(ledgerConfig(&l.options).Subjects, " and ")+
+		", or may delete, purge, restore or change the streams")
 	if l.options.Replicas == 1 {
 		list = append(list, "that the disk of one server outlives you: the stream has one replica")
 	}

@@ -49,6 +49,9 @@ import (
 type Options struct {
 	// Server is the embedded server that the connection is to; nil for an external one.
 	Server *Server
+	// System is a connection to the system account of an external NATS: with it the settings of its servers are checked.
+	// It may be nil.
+	System *nats.Conn
 	// Replicas is how many servers hold each message: 1 (when 0), 3 or 5.
 	Replicas int
 	// Fingerprint, when not empty, is kept with the stream at its creation; another one is refused later.
@@ -117,7 +120,7 @@ var (
 func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 	l := &Log{nc: nc, options: o.withDefaults(), stopped: make(chan struct{})}
 	l.settlers = make(chan struct{}, settlers)
-	if err := checkServer(nc); err != nil {
+	if err := l.checkNATS(ctx); err != nil {
 		return nil, err
 	}
 	var err error
@@ -142,6 +145,22 @@ func Open(ctx context.Context, nc *nats.Conn, o Options) (*Log, error) {
 		l.settling.Go(func() { l.pulse.run(l.context) })
 	}
 	return l, nil
+}
+
+// checkNATS refuses servers that could lose what they have acknowledged, as far as that can be seen.
+func (l *Log) checkNATS(ctx context.Context) error {
+	if err := checkServer(l.nc); err != nil {
+		return err
+	}
+	if l.options.Server == nil {
+		if err := checkReplicas(l.nc, l.options.Replicas); err != nil {
+			return err
+		}
+	}
+	if l.options.System == nil {
+		return nil
+	}
+	return checkServers(ctx, l.options.System, l.options.Replicas)
 }
 
 // peer tells how the server in this process is a peer of a cluster, nil when it is not.

@@ -34,6 +34,7 @@ type pulse struct {
 	log *Log
 
 	mu        sync.Mutex
+	asked     bool   // a leader has answered
 	candidate moment // of the last answer
 	confirmed moment // of the one before, by the same leader
 	wrote     time.Time
@@ -70,15 +71,19 @@ func (p *pulse) ask(ctx context.Context) {
 	if err == nil {
 		told, err = momentOf(info, asked, p.log.options.Replicas)
 	}
+	if err == nil || errors.Is(err, ledger.ErrGap) {
+		p.hear(told)
+	}
+}
+
+// hear takes what a leader has told. What it told before counts from now on.
+func (p *pulse) hear(told moment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil && !errors.Is(err, ledger.ErrGap) {
-		return
-	}
-	if told.leader == p.candidate.leader {
+	if told.leader == p.candidate.leader && p.asked {
 		p.confirmed = p.candidate
 	}
-	p.candidate = told
+	p.candidate, p.asked = told, true
 }
 
 // momentOf is what the state of a stream tells that was asked for at a time.

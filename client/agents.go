@@ -46,6 +46,7 @@ type AgentQuery struct {
 	WorkspaceID string
 	OrgID       string
 	Name        string // the whole name
+	AsOf        AsOf   // those that there were at a moment
 }
 
 // Agents iterates over the agents that query selects, newest first. It ends at the first error.
@@ -59,6 +60,7 @@ func (c *Client) AgentPage(ctx context.Context, q AgentQuery, cursor string, lim
 	set(v, "workspace_id", q.WorkspaceID)
 	set(v, "org_id", q.OrgID)
 	set(v, "name", q.Name)
+	q.AsOf.set(v)
 	var p Page[Agent]
 	err := c.do(ctx, get("v1/agents", v), &p, options)
 	return p, err

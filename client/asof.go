@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// AsOf is a moment in the past: a time, or the event with a sequence. The zero AsOf is the present.
+// AsOf is a moment in the past: a time, or the event with a sequence. The zero AsOf is the present. The server makes a list as
+// of a moment anew, one for a token at a time, else CodeBusy: the Client asks again then.
 type AsOf struct {
-	Time     time.Time // after the last event that bears this time or an earlier one
+	Time     time.Time // after the longest beginning of the ledger in which no event bears a later time
 	Sequence uint64    // after the event with this sequence; not with Time
 }
 

@@ -25,6 +25,7 @@ const (
 	CodeConflict        Code = "conflict"             // 409: the state of the key forbids it
 	CodePrecondition    Code = "precondition_failed"  // 412: the key has changed since IfSequence
 	CodeIdempotency     Code = "idempotency_mismatch" // 422: the idempotency key was used for another body
+	CodeBusy            Code = "busy"                 // 429: another list of the past is being made for the token, or too many are
 	CodeOverloaded      Code = "overloaded"           // 503: too many requests at once
 	CodeUnavailable     Code = "unavailable"          // 503: the ledger cannot be written or read now
 	CodeStale           Code = "stale"                // 503: the node is cut off from the ledger

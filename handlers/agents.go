@@ -37,11 +37,17 @@ func (a *api) registerAgent(x *Exchange) error {
 
 // getAgent is GET /v1/agents/{id}. An id means an agent only within its owner, which the query states.
 func (a *api) getAgent(x *Exchange) error {
-	return a.asOf(x, func(then *api) error { return then.agent(x) })
-}
-
-func (a *api) agent(x *Exchange) error {
-	agent, err := a.service.Agent(x.Context(), &x.Principal, x.Query["workspace_id"], x.Query["org_id"], x.Var("id"))
+	m, err := a.moment(x)
+	if err != nil {
+		return err
+	}
+	workspace, org, id := x.Query["workspace_id"], x.Query["org_id"], x.Var("id")
+	var agent ledger.Agent
+	if m == nil {
+		agent, err = a.service.Agent(x.Context(), &x.Principal, workspace, org, id)
+	} else {
+		agent, err = a.service.AgentAt(x.Context(), &x.Principal, workspace, org, id, *m)
+	}
 	if err != nil {
 		return err
 	}
@@ -49,32 +55,34 @@ func (a *api) agent(x *Exchange) error {
 	return nil
 }
 
-// listAgents is GET /v1/agents.
+// listAgents is GET /v1/agents. As agents never change, those of a moment are read from the present.
 func (a *api) listAgents(x *Exchange) error {
-	return a.asOf(x, func(then *api) error { return then.agents(x) })
-}
-
-func (a *api) agents(x *Exchange) error {
 	p := x.Query
 	limit, err := p.limit()
 	if err != nil {
 		return err
 	}
-	here := list(x.route.Path, "", p)
-	place, err := a.cursors.open(here, p["cursor"])
+	l, err := a.openList(x)
 	if err != nil {
 		return err
 	}
-	page, err := a.service.Agents(x.Context(), &x.Principal, &ledger.AgentQuery{
+	q := ledger.AgentQuery{
 		Workspace: p["workspace_id"],
 		Org:       p["org_id"],
 		Name:      p["name"],
 		Limit:     limit,
-		After:     string(place),
-	})
+		After:     string(l.place),
+	}
+	var page ledger.AgentPage
+	if l.moment == nil {
+		page, err = a.service.Agents(x.Context(), &x.Principal, &q)
+	} else {
+		page, err = a.service.AgentsAt(x.Context(), &x.Principal, &q, *l.moment)
+	}
 	if err != nil {
 		return err
 	}
+	l.lines()
 	b := append(x.Body, `{"data":[`...)
 	for i := range page.Agents {
 		if i > 0 {
@@ -86,7 +94,7 @@ func (a *api) agents(x *Exchange) error {
 	if page.Next != "" {
 		next = []byte(page.Next)
 	}
-	x.Body = a.appendNext(b, here, next)
+	l.end(b, next)
 	return nil
 }
 

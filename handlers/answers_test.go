@@ -111,6 +111,7 @@ func TestAnswers(t *testing.T) {
 		"revoke": revokeScenarios(), "verify": verifyScenarios(), "usage": usageScenarios(), "authorize": authorizeScenarios(),
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
 		"webhooks":    webhookScenarios(),
+		"past":        pastScenarios(),
 		"ledger":      ledgerScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}

@@ -47,6 +47,24 @@ func BenchmarkGet(b *testing.B) {
 	compare(b, strings.TrimPrefix(s.URL, "http://"), rawRequest("GET", "/v1/keys/"+id, ""), rawRequest("GET", "/noop", ""))
 }
 
+// BenchmarkGetAsOf reads a key with 20 events as of a time among them, one request after the other.
+func BenchmarkGetAsOf(b *testing.B) {
+	s, _ := benchStack(b, 1000)
+	key := s.ask("GET", "/v1/keys?limit=1", "", nil, 200)["data"].([]any)[0].(map[string]any)
+	path := "/v1/keys/" + key["id"].(string)
+	var at string
+	for i := range 19 {
+		changed := s.ask("PATCH", path, fmt.Sprintf(`{"name":"key %d"}`, i), nil, 200)
+		if i == 9 {
+			at = changed["updated_at"].(string)
+		}
+	}
+	for b.Loop() {
+		s.ask("GET", path+"?at="+at, "", nil, 200)
+	}
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/read")
+}
+
 func BenchmarkCreate(b *testing.B) {
 	s, _ := benchStack(b, 1)
 	body := `{"name":"deploy bot","workspace_id":"acme","scopes":["deploy","read"]}`

@@ -40,6 +40,8 @@ func StatusOf(code ledger.Code) int {
 		return http.StatusConflict
 	case ledger.CodePrecondition:
 		return http.StatusPreconditionFailed
+	case ledger.CodeBusy:
+		return http.StatusTooManyRequests
 	case CodeBodyTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case CodeMediaType:

@@ -104,10 +104,10 @@ func (a *api) getKey(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if m, asked, err := a.moment(x.Context(), x.Query); err != nil {
+	if m, err := a.moment(x); err != nil {
 		return err
-	} else if asked {
-		return a.keyAt(x, id, m)
+	} else if m != nil {
+		return a.keyAt(x, id, *m)
 	}
 	key, err := a.service.Key(x.Context(), &x.Principal, id)
 	if err != nil {
@@ -124,11 +124,13 @@ func (a *api) getKey(x *Exchange) error {
 
 // keyAt answers with a key as of a moment. It bears no ETag: that would be taken for one of the present.
 func (a *api) keyAt(x *Exchange, id uuid.UUID, m ledger.Moment) error {
-	key, err := a.service.KeyAt(x.Context(), &x.Principal, id, m)
+	ctx, cancel := context.WithTimeout(x.Context(), x.server.config.Timeout)
+	defer cancel()
+	key, err := a.service.KeyAt(ctx, &x.Principal, id, m)
 	if err != nil {
 		return err
 	}
-	x.Saw(m.Sequence)
+	x.Shows(&key)
 	x.Body = append(appendKey(x.Body, &key, m.Time), '\n')
 	return nil
 }

@@ -7,11 +7,11 @@ import (
 )
 
 // listKeys is GET /v1/keys. The other lists are the same with one owner in the path.
-func (a *api) listKeys(x *Exchange) error { return a.keys(x, "") }
+func (a *api) listKeys(x *Exchange) error { return a.list(x, "") }
 
-func (a *api) listWorkspaceKeys(x *Exchange) error { return a.keys(x, "workspace_id") }
-func (a *api) listOrgKeys(x *Exchange) error       { return a.keys(x, "org_id") }
-func (a *api) listAgentKeys(x *Exchange) error     { return a.keys(x, "agent_id") }
+func (a *api) listWorkspaceKeys(x *Exchange) error { return a.list(x, "workspace_id") }
+func (a *api) listOrgKeys(x *Exchange) error       { return a.list(x, "org_id") }
+func (a *api) listAgentKeys(x *Exchange) error     { return a.list(x, "agent_id") }
 
 // keyFilters are the parameters of a list of keys, without the one that the path of the list gives.
 func keyFilters(given string) []string {
@@ -20,41 +20,40 @@ func keyFilters(given string) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return name == given })
 }
 
-// keys answers one page of keys, of now or as of a moment. owner names the parameter that the path gives.
-func (a *api) keys(x *Exchange, owner string) error {
-	if x.Query["at"] == "" && x.Query["at_seq"] == "" {
-		return a.list(x, owner)
+// list answers one page of keys. owner names the parameter that the path gives.
+func (a *api) list(x *Exchange, owner string) error {
+	if owner != "" {
+		if x.Query == nil {
+			x.Query = make(Parameters, 1)
+		}
+		x.Query[owner] = x.Var("id")
 	}
-	if err := x.Query.none("uses of keys are not in the ledger", "used_before", "unused_since"); err != nil {
+	q, err := x.Query.keyQuery()
+	if err != nil {
 		return err
 	}
-	return a.asOf(x, func(then *api) error { return then.list(x, owner) })
+	l, err := a.openList(x)
+	if err != nil {
+		return err
+	}
+	if q.After, err = keyCursor(l.place); err != nil {
+		return err
+	}
+	if l.moment != nil {
+		if err := x.Query.none("uses of keys are not in the ledger", "used_before", "unused_since"); err != nil {
+			return err
+		}
+	}
+	q.Now = l.now()
+	whose := ledger.Owner{Workspace: q.Workspace, Org: q.Org, AgentID: q.Agent, Peer: q.Peer, Session: q.Session}
+	return l.answer(ledger.ScopeRead, whose, func(service *ledger.Service) error { return l.keys(service, &q) })
 }
 
-// list answers one page of keys.
-func (a *api) list(x *Exchange, owner string) error {
-	p := x.Query
-	if owner != "" {
-		if p == nil {
-			p = make(Parameters, 1)
-		}
-		p[owner] = x.Var("id")
-	}
-	q, err := p.keyQuery()
-	if err != nil {
-		return err
-	}
-	here := list(x.route.Path, "", p)
-	place, err := a.cursors.open(here, p["cursor"])
-	if err != nil {
-		return err
-	}
-	if q.After, err = keyCursor(place); err != nil {
-		return err
-	}
-	q.Now = a.now()
+// keys makes the body of a page of keys.
+func (l *listing) keys(service *ledger.Service, q *ledger.Query) error {
+	x := l.x
 	q.Room = &x.room
-	page, err := a.service.Keys(x.Context(), &x.Principal, &q)
+	page, err := service.Keys(x.Context(), &x.Principal, q)
 	if err != nil {
 		return err
 	}
@@ -70,7 +69,7 @@ func (a *api) list(x *Exchange, owner string) error {
 	if page.Next != (ledger.Cursor{}) {
 		next = keyPlace(page.Next)
 	}
-	x.Body = a.appendNext(b, here, next)
+	l.end(b, next)
 	return nil
 }
 

@@ -67,13 +67,13 @@ func TestAuthorizationMatrix(t *testing.T) {
 			t.Errorf("%s has no right in this test", name)
 			continue
 		}
-		t.Run(name, func(t *testing.T) {
+		matrix := func(t *testing.T, pathTo func(*world) string) {
 			w := newWorld(t)
 			w.contract = c
 			fill := cast(w)
 			try := func(kind, authorization string, status int, hidden bool) {
 				t.Helper()
-				a := w.do(route.Method, fill.Replace(pathTo(route)), fill.Replace(r.body), with("Authorization", authorization))
+				a := w.do(route.Method, fill.Replace(pathTo(w)), fill.Replace(r.body), with("Authorization", authorization))
 				if a.StatusCode != status {
 					t.Errorf("%s: %d, want %d\n%s", kind, a.StatusCode, status, a.text)
 				}
@@ -108,13 +108,19 @@ func TestAuthorizationMatrix(t *testing.T) {
 			}
 			for _, scope := range []string{r.scope, ledger.ScopeAll} {
 				fill := cast(w) // what the one before did may have ended it
-				a := w.do(route.Method, fill.Replace(pathTo(route)), fill.Replace(r.body),
+				a := w.do(route.Method, fill.Replace(pathTo(w)), fill.Replace(r.body),
 					with("Authorization", "Bearer "+w.principal("", ledger.Owner{}, scope)))
 				if a.StatusCode >= 300 {
 					t.Errorf("%s: %d\n%s", scope, a.StatusCode, a.text)
 				}
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { matrix(t, func(*world) string { return pathTo(route) }) })
+		if slices.Contains(route.Query, "at_seq") {
+			t.Run(name+" as of now", func(t *testing.T) {
+				matrix(t, func(w *world) string { return asOfSequence(pathTo(route), uint64(w.log.Len())) })
+			})
+		}
 	}
 	if len(all) != len(slices.DeleteFunc(newWorld(t).Server.Routes(), func(r handlers.Route) bool { return all[r.Method+" "+r.Path] == right{} })) {
 		t.Error("there is a right for a route that is not there")

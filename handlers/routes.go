@@ -147,7 +147,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	moment := []string{"at", "at_seq"}
 	agent := []string{"workspace_id", "org_id", "at", "at_seq"}
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor", "at", "at_seq"}
-	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor"}
+	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor", "at", "at_seq"}
 	place := []string{"limit", "cursor"}
 	page := []string{"from", "limit", "cursor", "type", "until"}
 	history := append([]string{"workspace_id", "org_id", "agent_id"}, page...)

@@ -52,18 +52,23 @@ func (a *api) listWebhooks(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	here := list(x.route.Path, "", p)
-	place, err := a.cursors.open(here, p["cursor"])
+	l, err := a.openList(x)
 	if err != nil {
 		return err
 	}
 	q := ledger.WebhookQuery{Workspace: p["workspace_id"], Org: p["org_id"], Agent: p["agent_id"], Limit: limit}
-	copy(q.After[:], place)
-	page, err := a.service.Webhooks(x.Context(), &x.Principal, &q)
+	copy(q.After[:], l.place)
+	whose := ledger.Owner{Workspace: q.Workspace, Org: q.Org, AgentID: q.Agent}
+	return l.answer(ledger.ScopeWebhooks, whose, func(service *ledger.Service) error { return l.webhooks(service, &q) })
+}
+
+// webhooks makes the body of a page of webhooks.
+func (l *listing) webhooks(service *ledger.Service, q *ledger.WebhookQuery) error {
+	page, err := service.Webhooks(l.x.Context(), &l.x.Principal, q)
 	if err != nil {
 		return err
 	}
-	b := append(x.Body, `{"data":[`...)
+	b := append(l.x.Body, `{"data":[`...)
 	for i := range page.Webhooks {
 		if i > 0 {
 			b = append(b, ',')
@@ -74,7 +79,7 @@ func (a *api) listWebhooks(x *Exchange) error {
 	if page.Next != uuid.Nil {
 		next = page.Next[:]
 	}
-	x.Body = a.appendNext(b, here, next)
+	l.end(b, next)
 	return nil
 }
 

@@ -157,7 +157,7 @@ func (s *Service) onlyAgent(ctx context.Context, q *AgentQuery, id string) (Agen
 	switch {
 	case err != nil:
 		return AgentPage{}, failed(err)
-	case !ok || q.After != "" || q.Name != "" && q.Name != a.Name:
+	case !ok || q.After != "" || q.Until != nil && a.Sequence > *q.Until || q.Name != "" && q.Name != a.Name:
 		return AgentPage{}, nil
 	}
 	return AgentPage{Agents: []Agent{a}}, nil

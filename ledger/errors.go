@@ -18,6 +18,7 @@ const (
 	CodeConflict        Code = "conflict"            // the state forbids it
 	CodePrecondition    Code = "precondition_failed" // If-Match was lost
 	CodeIdempotency     Code = "idempotency_mismatch"
+	CodeBusy            Code = "busy"        // too much of what is expensive is done already, for the caller or for all
 	CodeOverloaded      Code = "overloaded"  // the append queue is full
 	CodeUnavailable     Code = "unavailable" // the log cannot take or give events now
 	CodeStale           Code = "stale"       // too long cut off from the log to answer
@@ -30,7 +31,7 @@ type Error struct {
 	Code       Code
 	Field      string // of the input, dotted, for CodeInvalid; "name" for a taken name, "expires_at" for a CodeForbidden expiry
 	Detail     string
-	RetryAfter time.Duration // for CodeOverloaded, CodeUnavailable and CodeStale
+	RetryAfter time.Duration // for CodeBusy, CodeOverloaded, CodeUnavailable and CodeStale
 	Err        error
 }
 

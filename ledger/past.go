@@ -2,11 +2,12 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"sort"
 	"time"
 
 	"github.com/google/uuid"
+
+	"keyledger/events"
 )
 
 // Moment is a place in the history: as of it, the ledger is what it was when Sequence was its last one.
@@ -15,54 +16,35 @@ type Moment struct {
 	Time     time.Time // what was now: expiries and grace periods are as they were then
 }
 
-// maxSkew is how much later than its place in the ledger the time of an event may be: the clocks of nodes, and commands that
-// overtake each other on their way into the log.
-const maxSkew = 5 * time.Second
-
-// MomentAt is the moment of a time: the one of the last event that bears this time or an earlier one. A time to come is
-// CodeInvalid.
+// MomentAt is the moment of a time: that of the longest beginning of the ledger in which no event bears a later time. So it
+// is the same whenever it is asked for, once there is an event that bears a later one. A time to come is CodeInvalid.
 func (s *Service) MomentAt(ctx context.Context, at time.Time) (Moment, error) {
 	if at.After(s.clock()) {
 		return Moment{}, invalid("at", "is in the future")
 	}
-	last, err := s.log.Last(ctx)
+	sequence, err := s.state.Before(ctx, at)
 	if err != nil {
 		return Moment{}, failed(err)
 	}
-	var failure error
-	later := sort.Search(int(last), func(i int) bool {
-		messages, err := s.log.Read(ctx, uint64(i)+1)
+	for {
+		messages, err := s.log.Scan(ctx, ">", sequence+1, momentPage)
 		if err != nil {
-			failure = err
-			return true
-		}
-		return messages[0].Time.After(at)
-	})
-	if failure != nil {
-		return Moment{}, failed(failure)
-	}
-	sequence, err := s.lastBefore(ctx, at, uint64(later))
-	return Moment{Sequence: sequence, Time: at}, failed(err)
-}
-
-// lastBefore looks from an event on for later ones that bear at or an earlier time.
-func (s *Service) lastBefore(ctx context.Context, at time.Time, sequence uint64) (uint64, error) {
-	for next := sequence + 1; ; {
-		messages, err := s.log.Scan(ctx, ">", next, MaxPage)
-		if err != nil || len(messages) == 0 {
-			return sequence, err
+			return Moment{}, failed(err)
 		}
 		for i := range messages {
-			switch m := &messages[i]; {
-			case !m.Time.After(at):
-				sequence = m.Sequence
-			case m.Time.Sub(at) > maxSkew:
-				return sequence, nil
+			if messages[i].Time.After(at) {
+				return Moment{Sequence: sequence, Time: at}, nil
 			}
+			sequence = messages[i].Sequence
 		}
-		next = messages[len(messages)-1].Sequence + 1
+		if len(messages) < momentPage {
+			return Moment{Sequence: sequence, Time: at}, nil
+		}
 	}
 }
+
+// momentPage is how many messages are looked at together: as many as State.Before may leave.
+const momentPage = 64
 
 // MomentOf is the moment of the event with a sequence. One that is not there is CodeInvalid.
 func (s *Service) MomentOf(ctx context.Context, sequence uint64) (Moment, error) {
@@ -116,47 +98,88 @@ func (s *Service) KeyAt(ctx context.Context, p *Principal, id uuid.UUID, m Momen
 	return k, nil
 }
 
-// PastState is a State that was made of the beginning of the log. Close lets go of it; it is not asked any more then.
-type PastState interface {
-	State
-	Close() error
+// AgentAt is Agent as of a moment: agents are registered and never change.
+func (s *Service) AgentAt(ctx context.Context, p *Principal, workspace, org, id string, m Moment) (Agent, error) {
+	if err := s.state.WaitFor(ctx, m.Sequence); err != nil {
+		return Agent{}, failed(err)
+	}
+	a, err := s.Agent(ctx, p, workspace, org, id)
+	if err == nil && a.Sequence > m.Sequence {
+		return Agent{}, notFound("agent")
+	}
+	return a, err
 }
 
-// Replay makes the state as of an event. It tells progress how much is done, of how much, now and then.
-type Replay func(ctx context.Context, until uint64, progress func(done, total uint64)) (PastState, error)
-
-// Past gives a Service whose reads answer as of a moment, until release is called. It replays the ledger up to there, unless
-// that was done a moment ago, and tells progress about it. A ledger that was too long then is CodeInvalid; when too many
-// are replayed already, or one for this principal, CodeOverloaded.
-func (s *Service) Past(ctx context.Context, p *Principal, m Moment, progress func(done, total uint64)) (then *Service, release func(), err error) {
-	if m.Sequence > mostReplayed {
-		return nil, nil, invalid("at", "the ledger had %d events then; lists are replayed of at most %d: read single keys, or replay an export",
-			m.Sequence, mostReplayed)
+// AgentsAt is Agents as of a moment.
+func (s *Service) AgentsAt(ctx context.Context, p *Principal, q *AgentQuery, m Moment) (AgentPage, error) {
+	if err := s.state.WaitFor(ctx, m.Sequence); err != nil {
+		return AgentPage{}, failed(err)
 	}
-	state, release, err := s.pasts.get(ctx, p.name(), m.Sequence, progress)
+	then := *q
+	then.Until = &m.Sequence
+	return s.Agents(ctx, p, &then)
+}
+
+// Past is the ledger as of a moment, for reads of lists. Close lets go of it.
+type Past struct {
+	service *Service
+	moment  Moment
+	state   *past
+}
+
+// Past gives the ledger as of a moment, as far as lists of what belongs to an owner need it: scope names what the lists
+// need. It is made of the messages of that owner alone, unless it was a moment ago. It does not wait for that: see
+// Past.Wait. CodeBusy: try again. An owner outside the principal's is CodeNotFound.
+func (s *Service) Past(p *Principal, scope string, owner Owner, m Moment) (*Past, error) {
+	owner, err := p.narrow(owner)
 	if err != nil {
-		var refused *Error
-		if errors.As(err, &refused) {
-			return nil, nil, err
-		}
-		return nil, nil, failed(err)
+		return nil, err
 	}
-	return &Service{
-		log:       s.log,
-		state:     state,
-		prefix:    s.prefix,
-		staleness: s.staleness,
-		feed:      s.feed,
-		clock:     func() time.Time { return m.Time },
-	}, release, nil
+	if err := p.may(scope); err != nil {
+		return nil, err
+	}
+	filter := ">" // all of them: that none is missing is seen
+	if owner.Workspace != "" || owner.Org != "" || owner.AgentID != "" {
+		filter = events.OwnerFilter(short(owner.Workspace), short(owner.Org), short(owner.AgentID))
+	} else if m.Sequence > uint64(s.pasts.most) {
+		return nil, tooLong(s.pasts.most)
+	}
+	state, err := s.pasts.use(p.name(), filter, m.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	return &Past{service: s, moment: m, state: state}, nil
 }
+
+// short is an id as it may be in a subject. What is longer belongs to nobody: the list will be empty.
+func short(id string) string { return id[:min(len(id), MaxID)] }
+
+// Made is closed when the lists can be read. Until then, Done tells up to which sequence they are made.
+func (p *Past) Made() <-chan struct{} { return p.state.made }
+
+// Done tells up to which sequence of the moment's the lists are made.
+func (p *Past) Done() uint64 { return p.state.done.Load() }
+
+// Service gives, after Made, the Service whose lists are as of the moment. ErrTooLong is CodeInvalid.
+func (p *Past) Service() (*Service, error) {
+	if p.state.err != nil {
+		return nil, p.state.err
+	}
+	s := *p.service
+	s.state = p.state.state
+	s.clock = func() time.Time { return p.moment.Time }
+	return &s, nil
+}
+
+// Close lets go of it. Its Service is not asked any more then.
+func (p *Past) Close() { p.service.pasts.release(p.state) }
 
 // Close lets go of the states of the past that are kept. Nothing of them may be asked any more.
 func (s *Service) Close() { s.pasts.close() }
 
 // name names a principal among those of its node.
 func (p *Principal) name() string {
-	if p.KeyID != (uuid.UUID{}) {
+	if p.KeyID != uuid.Nil {
 		return p.KeyID.String()
 	}
 	return p.Actor

@@ -3,132 +3,180 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Bounds of the states that are kept as of moments.
+// Bounds of the states that are made as of moments.
 const (
-	mostReplayed = 2_000_000       // events: their state takes about a gigabyte
-	mostPasts    = 2               // states that are kept
-	mostReplays  = 4               // callers that replay or wait for it
-	pastKept     = 2 * time.Minute // after the last use
+	DefaultPastEvents = 1_000_000       // see Config.PastEvents
+	mostMade          = 2               // states that are being made
+	mostKept          = 8               // states that are kept, of PastEvents events together
+	pastKept          = 2 * time.Minute // after the last use
 )
 
-// pasts are the states as of moments that were asked for last: a list is read page by page.
+// Beginning is what of the ledger a state of the past is made of.
+type Beginning struct {
+	Filter   string       // of subjects; ">": all
+	Until    uint64       // the last sequence
+	Most     int          // events; of more, none is made: ErrTooLong
+	Progress func(uint64) // is told now and then up to which sequence it is done
+}
+
+// ErrTooLong: a Beginning has more events than it may have.
+var ErrTooLong = errors.New("ledger: too many events")
+
+// PastState is a State that was made of a Beginning, good for lists. Events tells of how many. Close lets go of it; it is
+// not asked any more then.
+type PastState interface {
+	State
+	Events() int
+	Close() error
+}
+
+// Replay makes the state of the past.
+type Replay func(ctx context.Context, b Beginning) (PastState, error)
+
+// pasts are the states of the past that are being made, and those that were used last: a list is read page by page.
 type pasts struct {
 	replay Replay
-	turn   chan struct{} // held by whoever replays: one at a time
+	most   int // events that one state is made of, and all that are kept together
+	making sync.WaitGroup
+	ctx    context.Context // ends with close
+	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	kept    []*past         // last used first
-	callers map[string]bool // that replay or wait for it
+	list    []*past         // the last used first
+	callers map[string]bool // for whom one is being made
 }
 
-// past is a state and who uses it.
+// past is a state of the past. It is made once, whoever waits for it, and to its end, so that who asks again finds it.
 type past struct {
-	sequence uint64
-	state    PastState
-	users    int
-	expiry   *time.Timer
-	dropped  bool // closed when the last user is done
+	filter string
+	until  uint64
+	done   atomic.Uint64 // sequence up to which it is made
+	made   chan struct{} // closed when it is
+
+	state  PastState // when it is made; nil: err says why not
+	err    error
+	events int
+
+	// Under the lock of pasts.
+	users   int
+	expiry  *time.Timer
+	dropped bool // closed when the last user is done
 }
 
-func newPasts(replay Replay) *pasts {
-	return &pasts{replay: replay, turn: make(chan struct{}, 1), callers: make(map[string]bool)}
+func newPasts(replay Replay, most int) *pasts {
+	if most == 0 {
+		most = DefaultPastEvents
+	}
+	c := &pasts{replay: replay, most: most, callers: make(map[string]bool)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
 }
 
-// get gives the state as of a sequence until release is called.
-func (c *pasts) get(ctx context.Context, caller string, sequence uint64, progress func(done, total uint64)) (State, func(), error) {
-	if c == nil || c.replay == nil {
-		return nil, nil, errors.New("ledger: no state of the past can be made here")
-	}
-	if p := c.use(sequence); p != nil {
-		return p.state, func() { c.release(p) }, nil
-	}
-	if err := c.enter(caller); err != nil {
-		return nil, nil, err
-	}
-	defer c.leave(caller)
-	select {
-	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return nil, nil, context.Cause(ctx)
-	}
-	if p := c.use(sequence); p != nil { // another caller wanted the same
-		return p.state, func() { c.release(p) }, nil
-	}
-	state, err := c.replay(ctx, sequence, progress)
-	if err != nil {
-		return nil, nil, err
-	}
-	p := c.keep(sequence, state)
-	return state, func() { c.release(p) }, nil
-}
-
-// enter admits a caller who is going to replay.
-func (c *pasts) enter(caller string) error {
+// use gives the state of a moment, which may still have to be made, until release is called. CodeBusy: it is not there, and
+// one is being made for the caller, or as many as may be.
+func (c *pasts) use(caller, filter string, until uint64) (*past, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.callers[caller]:
-		return &Error{Code: CodeOverloaded, Detail: "the ledger is being replayed for you already", RetryAfter: retryAfter}
-	case len(c.callers) == mostReplays:
-		return &Error{Code: CodeOverloaded, Detail: "the ledger is being replayed for others", RetryAfter: retryAfter}
+	i := slices.IndexFunc(c.list, func(p *past) bool { return p.filter == filter && p.until == until })
+	if i >= 0 {
+		p := c.list[i]
+		c.front(p)
+		p.users++
+		p.expiry.Stop()
+		return p, nil
 	}
+	switch {
+	case c.replay == nil:
+		return nil, failed(errors.New("ledger: no state of the past can be made here"))
+	case c.callers[caller]:
+		return nil, &Error{Code: CodeBusy, Detail: "another list of the past is being made for you", RetryAfter: retryAfter}
+	case len(c.callers) == mostMade:
+		return nil, &Error{Code: CodeBusy, Detail: "lists of the past are being made for others", RetryAfter: retryAfter}
+	case c.ctx.Err() != nil:
+		return nil, failed(c.ctx.Err())
+	}
+	p := &past{filter: filter, until: until, made: make(chan struct{}), users: 1}
+	p.expiry = time.AfterFunc(pastKept, func() { c.expire(p) })
+	p.expiry.Stop()
+	c.list = slices.Insert(c.list, 0, p)
 	c.callers[caller] = true
-	return nil
+	c.making.Go(func() { c.make(caller, p) })
+	return p, nil
 }
 
-func (c *pasts) leave(caller string) {
+// make makes a state.
+func (c *pasts) make(caller string, p *past) {
+	state, err := c.replay(c.ctx, Beginning{Filter: p.filter, Until: p.until, Most: c.most, Progress: p.done.Store})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.callers, caller)
+	if err != nil {
+		p.err = c.failed(err)
+		c.drop(p)
+	} else {
+		p.state, p.events = state, state.Events()
+		c.front(p)
+		c.trim()
+		c.rest(p)
+	}
+	close(p.made)
 }
 
-// use gives the state as of a sequence if it is kept.
-func (c *pasts) use(sequence uint64) *past {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.kept, func(p *past) bool { return p.sequence == sequence })
-	if i < 0 {
-		return nil
+func (c *pasts) failed(err error) error {
+	if errors.Is(err, ErrTooLong) {
+		return tooLong(c.most)
 	}
-	p := c.kept[i]
-	c.kept = slices.Insert(slices.Delete(c.kept, i, i+1), 0, p)
-	p.users++
-	p.expiry.Stop()
-	return p
+	return failed(err)
 }
 
-// keep keeps a state that has one user, in place of the one that was used least lately.
-func (c *pasts) keep(sequence uint64, state PastState) *past {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p := &past{sequence: sequence, state: state, users: 1}
-	p.expiry = time.AfterFunc(pastKept, func() { c.expire(p) })
-	p.expiry.Stop()
-	c.kept = slices.Insert(c.kept, 0, p)
-	for len(c.kept) > mostPasts {
-		c.drop(c.kept[mostPasts])
+func tooLong(most int) error {
+	return &Error{Code: CodeInvalid, Detail: fmt.Sprintf(
+		"there are more than %d events that this list would be made of: ask for a narrower owner or for single keys", most)}
+}
+
+// front makes p the one that was used last.
+func (c *pasts) front(p *past) {
+	i := slices.Index(c.list, p)
+	c.list = slices.Insert(slices.Delete(c.list, i, i+1), 0, p)
+}
+
+// trim drops what was used least lately, until what is kept is within the bounds.
+func (c *pasts) trim() {
+	kept, events := 0, 0
+	for _, p := range slices.Clone(c.list) {
+		if p.state == nil {
+			continue
+		}
+		if kept, events = kept+1, events+p.events; kept > mostKept || events > c.most && kept > 1 {
+			c.drop(p)
+		}
 	}
-	return p
 }
 
 // release ends a use.
 func (c *pasts) release(p *past) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p.users--; p.users > 0 {
-		return
-	}
-	if p.dropped {
+	p.users--
+	c.rest(p)
+}
+
+// rest looks what becomes of a state that may have no user.
+func (c *pasts) rest(p *past) {
+	switch {
+	case p.users > 0 || p.state == nil:
+	case p.dropped:
 		p.close()
-		return
+	default:
+		p.expiry.Reset(pastKept)
 	}
-	p.expiry.Reset(pastKept)
 }
 
 // expire drops a state that was not used for long.
@@ -144,20 +192,25 @@ func (c *pasts) expire(p *past) {
 func (c *pasts) drop(p *past) {
 	p.dropped = true
 	p.expiry.Stop()
-	c.kept = slices.DeleteFunc(c.kept, func(kept *past) bool { return kept == p })
-	if p.users == 0 {
+	c.list = slices.DeleteFunc(c.list, func(kept *past) bool { return kept == p })
+	if p.users == 0 && p.state != nil {
 		p.close()
 	}
 }
 
 // close lets go of the state. It is in memory: nothing can be lost.
-func (p *past) close() { _ = p.state.Close() }
+func (p *past) close() {
+	_ = p.state.Close()
+	p.state = nil
+}
 
-// close drops all states.
+// close ends what is being made and drops all states.
 func (c *pasts) close() {
+	c.cancel()
+	c.making.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.kept) > 0 {
-		c.drop(c.kept[0])
+	for len(c.list) > 0 {
+		c.drop(c.list[0])
 	}
 }

@@ -43,7 +43,8 @@ type AgentQuery struct {
 	Workspace, Org string
 	Name           string
 	Limit          int
-	After          string // opaque: Next of the page before
+	After          string  // opaque: Next of the page before
+	Until          *uint64 // only those registered up to this sequence; nil: all
 }
 
 // AgentPage is one page of agents. Next is empty on the last one.

@@ -37,6 +37,7 @@ type Config struct {
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
 	Replay       Replay // nil: lists as of a moment fail
+	PastEvents   int    // most events that a list as of a moment is made of; DefaultPastEvents when 0
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -63,7 +64,7 @@ func New(c Config) *Service {
 		heads:     c.Heads,
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
-		pasts:     newPasts(c.Replay),
+		pasts:     newPasts(c.Replay, c.PastEvents),
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,

@@ -47,6 +47,10 @@ type State interface {
 	// LastUse returns the last use of a key, with its origin.
 	LastUse(ctx context.Context, key uuid.UUID) (LastUse, error)
 
+	// Before returns a sequence up to which no event bears a time after at: the highest there is, or one of up to 64 before
+	// it. It never goes down as the log grows.
+	Before(ctx context.Context, at time.Time) (uint64, error)
+
 	// Roots returns the ids of all keys that may do everything for everyone: scope "ledger:*", no owner, no expiry,
 	// not disabled, not revoked.
 	Roots(ctx context.Context) ([]uuid.UUID, error)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -117,6 +118,9 @@ func (v *Views) Agents(ctx context.Context, q *ledger.AgentQuery) (page ledger.A
 	}
 	defer closeIterator(it, &err)
 	it.First()
+	if q.Until != nil {
+		it.SeekGE(binary.BigEndian.AppendUint64(slices.Clip(list), ^*q.Until))
+	}
 	if q.After != "" {
 		place, err := hex.DecodeString(q.After)
 		if err != nil || len(place) != 8 {

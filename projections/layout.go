@@ -32,6 +32,7 @@ const (
 	webhookPrefix   = 'p' // webhook id → webhook
 	tilePrefix      = 't' // level, number → hashes of a tile of the tree
 	leafRunPrefix   = 'l' // place in the last tile of leaves → number of the tile, hashes
+	timePrefix      = 'i' // latest time so far → sequence
 )
 
 // Keys under metaPrefix.
@@ -69,6 +70,9 @@ func (c *change) created() bool { return c.key && c.before.Sequence == 0 }
 
 // layout lists the views. Adding one is a file and a line here.
 func (v *Views) layout() []view {
+	if v.options.past {
+		return []view{v.keyView(), v.allView(), v.workspaceView(), v.orgView(), v.agentKeyView(), v.webhookView()}
+	}
 	views := []view{
 		v.keyView(),
 		v.allView(),
@@ -83,6 +87,7 @@ func (v *Views) layout() []view {
 		v.webhookView(),
 		v.useView(),
 		v.treeView(),
+		v.timeView(),
 	}
 	if v.table == nil {
 		views = append(views, v.digestView())

@@ -44,6 +44,7 @@ func TestStoredFormats(t *testing.T) {
 		"digest":     digestKey(k.Digest)[:5],
 		"numbers":    packNumbers(1, 2),
 		"webhook":    packWebhook(&w),
+		"time":       timeKey(k.CreatedAt.UnixMicro()),
 	} {
 		if want := strings.Join(strings.Fields(storedFormats()[name]), ""); hex.EncodeToString(got) != want {
 			t.Errorf("%s:\n got %x\nwant %s", name, got, want)
@@ -53,6 +54,7 @@ func TestStoredFormats(t *testing.T) {
 
 func storedFormats() map[string]string {
 	return map[string]string{
+		"time": `6900065bfeda25f3fd`,
 		"key": `
 			6913c10301a0c4506c0572e1c584133ac916ab3c10d5e17db59ed24016635cb4ab9df0a272384d0f7a1d52ee4f45f372
 			ee5269f12502e4a8de357d37b0ba634906e87d0c29c51a11372d5805f7c69d591f7454d2007e52559429a76cf56c8408

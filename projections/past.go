@@ -2,71 +2,98 @@ package projections
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
 
+	"keyledger/events"
 	"keyledger/ledger"
 )
 
-// Past builds views in memory as of the event with a sequence, by the code that builds those of the present. Uses of keys are not in
-// the log, so there are none. It tells progress now and then how much is done, and fails when ctx ends. The views answer
-// until Close.
-func Past(ctx context.Context, log ledger.Log, until uint64, progress func(done, total uint64)) (*Views, error) {
-	v, err := Open(Options{Dir: "past", FS: vfs.NewMem(), DiskIndex: true})
+const (
+	pastCache = 8 << 20 // bytes
+	pastPage  = 1000    // messages that are read together
+)
+
+// past are the views of a ledger.Beginning.
+type past struct {
+	*Views
+	count int
+}
+
+// Past builds the views that lists are read from in memory, of the beginning of a log and by the code that builds those of
+// the present. Uses of keys are not in the log, so there are none. It ends with ctx. ledger.ErrGap: a message is missing,
+// which is seen when b has all subjects.
+func Past(ctx context.Context, log ledger.Log, b ledger.Beginning) (ledger.PastState, error) {
+	v, err := Open(Options{Dir: "past", FS: vfs.NewMem(), DiskIndex: true, CacheSize: pastCache, past: true})
 	if err != nil {
 		return nil, err
 	}
-	if until == 0 {
-		return v, nil
-	}
-	err = v.Run(ctx, &beginning{Log: log, until: until, progress: progress}, nil)
-	if !errors.Is(err, errReached) {
-		return nil, errors.Join(fmt.Errorf("projections: replay up to %d: %w", until, err), v.Close())
-	}
-	return v, nil
-}
-
-var errReached = errors.New("projections: all that is wanted was read")
-
-// beginning is the beginning of a log.
-type beginning struct {
-	ledger.Log
-	until    uint64 // its last sequence
-	progress func(done, total uint64)
-	told     time.Time
-}
-
-// progressEvery is how often progress is told.
-const progressEvery = time.Second / 4
-
-func (b *beginning) Last(context.Context) (uint64, error) { return b.until, nil }
-
-// Tail hands over what there is, and fails with errReached then.
-func (b *beginning) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) error) error {
-	return b.Log.Tail(ctx, from, func(batch ledger.Batch) error {
-		n := len(batch.Messages)
-		for n > 0 && batch.Messages[n-1].Sequence > b.until {
-			n--
-		}
-		batch.Messages, batch.Pending = batch.Messages[:n], 0
-		done := uint64(0)
-		if n > 0 {
-			done = batch.Messages[n-1].Sequence
-			batch.Pending = b.until - done
-		}
-		if err := handle(batch); err != nil {
-			return err
-		}
-		if now := time.Now(); n > 0 && now.Sub(b.told) >= progressEvery {
-			b.told = now
-			b.progress(done, b.until)
-		}
-		if done == b.until {
-			return errReached
+	p := &past{Views: v}
+	bursts := make(chan *burst, 2)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(bursts)
+		return p.read(ctx, log, &b, bursts)
+	})
+	g.Go(func() error {
+		for all := range bursts {
+			if err := v.commit([]*burst{all}); err != nil {
+				return err
+			}
+			b.Progress(v.Position())
 		}
 		return nil
 	})
+	if err := g.Wait(); err != nil {
+		_ = v.Close()
+		return nil, fmt.Errorf("projections: past of %d: %w", b.Until, err)
+	}
+	v.position.Store(b.Until)
+	return p, nil
+}
+
+// Events implements ledger.PastState.
+func (p *past) Events() int { return p.count }
+
+// read decodes the messages of a beginning and sends them on.
+func (p *past) read(ctx context.Context, log ledger.Log, b *ledger.Beginning, bursts chan<- *burst) error {
+	for next := uint64(1); next <= b.Until; {
+		messages, err := log.Scan(ctx, b.Filter, next, pastPage)
+		if err != nil {
+			return err
+		}
+		last := len(messages) < pastPage
+		if i := slices.IndexFunc(messages, func(m events.Message) bool { return m.Sequence > b.Until }); i >= 0 {
+			messages, last = messages[:i], true
+		}
+		if p.count += len(messages); p.count > b.Most {
+			return ledger.ErrTooLong
+		}
+		all := &burst{make([]events.Event, len(messages)), make([]tlog.Hash, len(messages))}
+		for i := range messages {
+			if b.Filter == ">" && messages[i].Sequence != next {
+				return fmt.Errorf("%w: %d follows %d", ledger.ErrGap, messages[i].Sequence, next-1)
+			}
+			if all.events[i], err = events.Decode(&messages[i]); err != nil {
+				return err
+			}
+			next = messages[i].Sequence + 1
+		}
+		select {
+		case bursts <- all:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if last && b.Filter == ">" && next <= b.Until {
+			return fmt.Errorf("%w: it ends at %d, before %d", ledger.ErrGap, next-1, b.Until)
+		}
+		if last {
+			return nil
+		}
+	}
+	return nil
 }

@@ -40,6 +40,8 @@ type Options struct {
 	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
 	Applied func([]events.Event)
 
+	past bool // the views are for lists of the past: see Past
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 
@@ -57,6 +59,7 @@ type Views struct {
 	views   []view
 	table   *table // nil with DiskIndex
 	tree    tree
+	times   times
 	metrics *metrics
 
 	writing sync.Mutex           // held by whoever changes Pebble and the table
@@ -146,7 +149,7 @@ func (v *Views) load() error {
 	v.webhooksAt.Store(position)
 	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
-	if err := errors.Join(v.loadTree(position), v.loadTable()); err != nil {
+	if err := errors.Join(v.loadTree(position), v.loadTimes(), v.loadTable()); err != nil {
 		return v.openError(err)
 	}
 	return nil

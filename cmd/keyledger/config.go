@@ -62,6 +62,7 @@ type config struct {
 	webhookWaits    string
 	webhookSchedule []time.Duration // parsed from webhookWaits
 
+	asOfEvents      int
 	maxStaleness    time.Duration
 	verifyIndex     string
 	drain           time.Duration
@@ -103,6 +104,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.honchoSecret, "honcho-jwt-secret", "", "secret that signs Honcho's keys, its AUTH_JWT_SECRET; empty makes none, as a Honcho with authentication off")
 	f.StringVar(&c.honchoSecretFile, "honcho-jwt-secret-file", "", "file that holds Honcho's secret")
 	f.DurationVar(&c.maxStaleness, "max-staleness", 5*time.Second, "how long a node that is cut off from NATS goes on answering verify")
+	f.IntVar(&c.asOfEvents, "as-of-events", ledger.DefaultPastEvents, "most events that a list as of a time is made of, in memory: about 500 MB a million")
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
@@ -230,6 +232,7 @@ func (c *config) checkRest() error {
 		needs(c.name != "", "--name: not empty"),
 		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),
+		needs(c.asOfEvents > 0, "--as-of-events: more than 0"),
 		needs(c.verifyIndex == "memory" || c.verifyIndex == "disk", "--verify-index: memory or disk"),
 		c.checkSchedule(),
 		c.checkDrain(),

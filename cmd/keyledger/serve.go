@@ -263,9 +263,10 @@ func (n *node) newAPI(context.Context) error {
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
-		Replay: func(ctx context.Context, until uint64, progress func(done, total uint64)) (ledger.PastState, error) {
-			return projections.Past(ctx, n.events, until, progress)
+		Replay: func(ctx context.Context, b ledger.Beginning) (ledger.PastState, error) {
+			return projections.Past(ctx, n.events, b)
 		},
+		PastEvents: n.config.asOfEvents,
 	})
 	n.undo.add("drop states of the past", func(context.Context) error { n.service.Close(); return nil })
 	var err error

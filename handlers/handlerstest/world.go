@@ -93,8 +93,8 @@ func New(t testing.TB, o Options) *World {
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
 	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed,
-		Replay: func(ctx context.Context, until uint64, progress func(done, total uint64)) (ledger.PastState, error) {
-			return projections.Past(ctx, log, until, progress)
+		Replay: func(ctx context.Context, b ledger.Beginning) (ledger.PastState, error) {
+			return projections.Past(ctx, log, b)
 		},
 	}
 	config := handlers.Config{

@@ -147,8 +147,12 @@ func (s *State) diffAgents(ctx context.Context, other ledger.State) error {
 			return err
 		}
 		workspace := ledger.AgentQuery{Workspace: want.Workspace, Limit: 3}
-		if err := s.diffAgentList(ctx, other, workspace); err != nil {
-			return err
+		before, then := want.Sequence-1, workspace
+		then.Until = &before
+		for _, q := range []ledger.AgentQuery{workspace, then, {Limit: 3, Until: &want.Sequence}} {
+			if err := s.diffAgentList(ctx, other, q); err != nil {
+				return err
+			}
 		}
 	}
 	return s.diffAgentList(ctx, other, ledger.AgentQuery{Limit: 3})

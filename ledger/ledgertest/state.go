@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type State struct {
 	hooks   map[uuid.UUID]ledger.Webhook
 	hooked  uint64 // sequence of the last event of an endpoint
 	tree    hashes
+	latest  []time.Time // the latest time that one of the first n+1 events bears
 
 	position, lag uint64
 	heard         time.Time
@@ -123,6 +125,10 @@ func (s *State) applyAll(messages []events.Message, list []events.Event, lag uin
 			return err
 		}
 		s.position++
+		s.latest = append(s.latest, list[i].Time)
+		if n := len(s.latest) - 1; n > 0 && s.latest[n-1].After(s.latest[n]) {
+			s.latest[n] = s.latest[n-1]
+		}
 	}
 	s.lag, s.heard = lag, s.now()
 	s.wake()
@@ -270,7 +276,7 @@ func (s *State) Agents(_ context.Context, q *ledger.AgentQuery) (page ledger.Age
 		}
 	}
 	for _, a := range slices.Backward(s.agents) {
-		if a.Sequence >= after || q.Workspace != "" && q.Workspace != a.Workspace ||
+		if a.Sequence >= after || q.Until != nil && a.Sequence > *q.Until || q.Workspace != "" && q.Workspace != a.Workspace ||
 			q.Org != "" && q.Org != a.Org || q.Name != "" && q.Name != a.Name {
 			continue
 		}
@@ -297,6 +303,13 @@ func (s *State) LastUse(_ context.Context, key uuid.UUID) (ledger.LastUse, error
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.uses[key], nil
+}
+
+// Before implements ledger.State. It returns the highest sequence there is.
+func (s *State) Before(_ context.Context, at time.Time) (uint64, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return uint64(sort.Search(len(s.latest), func(i int) bool { return s.latest[i].After(at) })), nil
 }
 
 // Roots implements ledger.State.

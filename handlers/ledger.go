@@ -15,15 +15,33 @@ import (
 // entries are public.
 type ledgerRoutes struct{ service *ledger.Service }
 
-// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint).
+// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint), or the last one that so many
+// witnesses have cosigned.
 func (l *ledgerRoutes) checkpoint(x *Exchange) error {
-	head, err := l.service.Head()
+	witnesses, err := x.Query.witnesses()
+	if err != nil {
+		return err
+	}
+	head, err := l.service.CosignedHead(witnesses)
 	if err != nil {
 		return err
 	}
 	x.Saw(head.Size)
 	x.writeText(head.Note)
 	return nil
+}
+
+// witnesses is the parameter of this name: how many must have cosigned.
+func (p Parameters) witnesses() (int, error) {
+	v, ok := p["witnesses"]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return 0, invalid("witnesses", "it must be a whole number from 0 to 65535")
+	}
+	return int(n), nil
 }
 
 // key is GET /v1/ledger/key: what heads are verified with.

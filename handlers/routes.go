@@ -183,7 +183,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: get, Path: "/v1/webhooks/{id}/deliveries", Handle: a.listDeliveries, Query: place, Remote: true},
 		{Method: get, Path: "/v1/webhooks/{id}/dead-letters", Handle: a.listDeadLetters, Query: place, Remote: true},
 		{Method: post, Path: "/v1/webhooks/{id}/replay", Handle: a.replayWebhook, Command: true},
-		{Method: get, Path: "/v1/ledger/checkpoint", Handle: l.checkpoint, Public: true},
+		{Method: get, Path: "/v1/ledger/checkpoint", Handle: l.checkpoint, Query: []string{"witnesses"}, Public: true},
 		{Method: get, Path: "/v1/ledger/key", Handle: l.key, Public: true},
 		{Method: get, Path: "/v1/ledger/tile/entries/{index:.+}", Handle: l.entries, Remote: true},
 		{Method: get, Path: "/v1/ledger/tile/{level}/{index:.+}", Handle: l.tile, Public: true},

@@ -20,7 +20,8 @@ type Head struct {
 // SignedHead is a Head, and the signed note that says it: a checkpoint (C2SP tlog-checkpoint).
 type SignedHead struct {
 	Head
-	Note []byte // must not be modified
+	Note      []byte // must not be modified
+	Witnesses int    // whose cosignatures the note has
 }
 
 // text is the text of the head's note.

@@ -17,6 +17,7 @@ func arrows() map[string][]string {
 		"ledger/jetstream":      {"events", "ledger"},
 		"projections":           {"events", "ledger"},
 		"handlers/webhooks":     {"events", "ledger"},
+		"handlers/witness":      {"events", "ledger"},
 		"handlers":              {"events", "ledger", "projections", "handlers/webhooks"},
 		"handlers/agentex":      {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
 		"handlers/fastapi":      {},
@@ -26,7 +27,7 @@ func arrows() map[string][]string {
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
 		"client":                {"events"},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
-			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "client"},
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "handlers/witness", "client"},
 	}
 }
 
@@ -34,7 +35,7 @@ func arrows() map[string][]string {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
-			"handlers/webhooks", "client", "cmd/keyledger"},
+			"handlers/webhooks", "handlers/witness", "client", "cmd/keyledger"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest"},
 		"github.com/cockroachdb": {"projections"},
 		"github.com/golang-jwt":  {"handlers/honcho"},

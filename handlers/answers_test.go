@@ -112,6 +112,7 @@ func TestAnswers(t *testing.T) {
 		"agents": agentScenarios(), "history": historyScenarios(), "operations": operationScenarios(),
 		"webhooks":    webhookScenarios(),
 		"ledger":      ledgerScenarios(),
+		"reads":       readsScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {

@@ -128,6 +128,15 @@ func (q *ReadQuery) wants(r *events.Read) bool {
 		(q.Until.IsZero() || r.Time.Before(q.Until))
 }
 
+// IsToken tells whether text is a token of a key, or ends as minted ones do: then it is not to be written anywhere.
+func (s *Service) IsToken(text string) bool {
+	if EndsAsMinted(text) {
+		return true
+	}
+	_, _, ok, err := s.state.KeyByDigest(digest(text))
+	return ok || err != nil
+}
+
 // firstReads finds the first batch that can have reads of a time or later, by halving.
 func (s *Service) firstReads(ctx context.Context, from time.Time) (uint64, error) {
 	if from.IsZero() {

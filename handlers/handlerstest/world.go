@@ -75,6 +75,7 @@ type log interface {
 	ledger.Log
 	ledger.UsageLog
 	ledger.HeadLog
+	ledger.ReadLog
 	ledger.Memo
 	ledger.Queue
 }
@@ -91,7 +92,7 @@ func New(t testing.TB, o Options) *World {
 	w.Log, w.Queue = log, log
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed}
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Reads: log, Feed: &w.feed}
 	config := handlers.Config{
 		State:      w.State,
 		Memo:       log,

@@ -1,4 +1,4 @@
-// Package events is the wire contract of keyledger: what stands in the LEDGER and USAGE streams, byte by byte, and how
+// Package events is the wire contract of keyledger: what stands in the LEDGER, USAGE and READS streams, byte by byte, and how
 // it is told to the world. Everything that reads or writes the ledger goes by it, in this program and in any other.
 //
 // # Messages
@@ -231,6 +231,22 @@
 //	unsigned  number of uses, at least 1
 //	text      IP of the last use; empty when unknown
 //	text      user agent of the last use; empty when unknown
+//
+// # Reads
+//
+// A message on reads.batch tells what was read through the API, where that is audited (serve --audit-reads). Its body is a
+// MessagePack array: the version of the layout, 1, and then at most 500 reads, each an array of at least nine values. A
+// reader skips those after the ninth. A batch may be there twice. READS is not in the tree, and old batches age out.
+//
+//	time      of the answer
+//	text      key id of the principal who asked, or its name
+//	text      IP; empty when unknown
+//	text      user agent; empty when unknown
+//	text      request id
+//	text      method and template of the path, such as GET /v1/keys/{id}
+//	text      variables of the path and parameters of the query, as a query string
+//	id        id of the key that was read; 0 when it was no single one
+//	unsigned  HTTP status of the answer
 //
 // # Exchange form
 //

@@ -113,6 +113,7 @@ func TestAnswers(t *testing.T) {
 		"webhooks":    webhookScenarios(),
 		"past":        pastScenarios(),
 		"ledger":      ledgerScenarios(),
+		"reads":       readsScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {

@@ -18,10 +18,14 @@ type ledgerRoutes struct {
 	source  string // of events
 }
 
-// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint). The header tells what the source of
-// events is, for who makes their exchange form from entries.
+// checkpoint is GET /v1/ledger/checkpoint: the last signed head (C2SP tlog-checkpoint), or the last one that so many
+// witnesses have cosigned. The header tells what the source of events is, for who makes their exchange form from entries.
 func (l *ledgerRoutes) checkpoint(x *Exchange) error {
-	head, err := l.service.Head()
+	witnesses, err := x.Query.witnesses()
+	if err != nil {
+		return err
+	}
+	head, err := l.service.CosignedHead(witnesses)
 	if err != nil {
 		return err
 	}
@@ -29,6 +33,19 @@ func (l *ledgerRoutes) checkpoint(x *Exchange) error {
 	x.Header()["Keyledger-Source"] = []string{l.source}
 	x.writeText(head.Note)
 	return nil
+}
+
+// witnesses is the parameter of this name: how many must have cosigned.
+func (p Parameters) witnesses() (int, error) {
+	v, ok := p["witnesses"]
+	if !ok {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(v, 10, 16)
+	if err != nil {
+		return 0, invalid("witnesses", "it must be a whole number from 0 to 65535")
+	}
+	return int(n), nil
 }
 
 // key is GET /v1/ledger/key: what heads are verified with.

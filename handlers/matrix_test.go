@@ -44,6 +44,7 @@ func rights() map[string]right {
 		"GET /metrics":                 {ledger.ScopeAudit, "", "403"},
 
 		"GET /v1/ledger/tile/entries/{index:.+}": {ledger.ScopeAudit, "", "403"},
+		"GET /v1/ledger/reads":                   {ledger.ScopeAudit, "", "403"},
 	}
 }
 

@@ -26,6 +26,7 @@ type Route struct {
 	Public      bool // without a token, or with one that the handler sees to: Exchange.Authenticate
 	Command     bool // changes something: honours Idempotency-Key; a public one by Exchange.Once
 	Conditional bool // honours If-Match
+	Unaudited   bool // tells nothing of keys: is not recorded where reads are, as every GET of a principal is
 	Remote      bool // asks the log: has the deadline Config.Timeout, as every Command has
 }
 
@@ -149,6 +150,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 	agents := []string{"workspace_id", "org_id", "name", "limit", "cursor", "at", "at_seq"}
 	owned := []string{"workspace_id", "org_id", "agent_id", "limit", "cursor", "at", "at_seq"}
 	place := []string{"limit", "cursor"}
+	reads := []string{"actor", "key_id", "from", "until", "limit", "cursor"}
 	page := []string{"from", "limit", "cursor", "type", "until"}
 	history := append([]string{"workspace_id", "org_id", "agent_id"}, page...)
 	return []Route{
@@ -184,15 +186,16 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: get, Path: "/v1/webhooks/{id}/deliveries", Handle: a.listDeliveries, Query: place, Remote: true},
 		{Method: get, Path: "/v1/webhooks/{id}/dead-letters", Handle: a.listDeadLetters, Query: place, Remote: true},
 		{Method: post, Path: "/v1/webhooks/{id}/replay", Handle: a.replayWebhook, Command: true},
-		{Method: get, Path: "/v1/ledger/checkpoint", Handle: l.checkpoint, Public: true},
+		{Method: get, Path: "/v1/ledger/checkpoint", Handle: l.checkpoint, Query: []string{"witnesses"}, Public: true},
 		{Method: get, Path: "/v1/ledger/key", Handle: l.key, Public: true},
 		{Method: get, Path: "/v1/ledger/tile/entries/{index:.+}", Handle: l.entries, Remote: true},
 		{Method: get, Path: "/v1/ledger/tile/{level}/{index:.+}", Handle: l.tile, Public: true},
 		{Method: get, Path: "/v1/ledger/proof/inclusion", Handle: l.inclusion, Query: []string{"sequence", "size"}, Public: true},
 		{Method: get, Path: "/v1/ledger/proof/consistency", Handle: l.consistency, Query: []string{"from", "to"}, Public: true},
+		{Method: get, Path: "/v1/ledger/reads", Handle: a.reads, Query: reads, Remote: true},
 		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
 		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
-		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic},
+		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic, Unaudited: true},
 		{Method: get, Path: "/openapi.json", Handle: o.openAPI, AnyQuery: true, Public: true},
 	}
 }

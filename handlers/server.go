@@ -31,6 +31,7 @@ type Config struct {
 	Memo       ledger.Memo          // of the answers to idempotent requests
 	Webhooks   *webhooks.Dispatcher // delivers; its Run is the caller's
 	Queue      ledger.Queue         // the same that Webhooks has: for what became of deliveries
+	Reads      *ledger.Reads        // records what is read; its Run is the caller's; nil: nothing is recorded
 	Secret     []byte               // at least 32 bytes, the same on every node of a ledger: seals what Memo and cursors carry
 	LedgerName string               // in the source of events: "/keyledger/<name>"
 	Version    string               // of the program, for /healthz
@@ -136,6 +137,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.metrics.inFlight.Dec()
 	if x.err = s.answer(x); x.err != nil {
 		x.refuse()
+	}
+	if s.config.Reads != nil {
+		s.record(x)
 	}
 	x.send()
 	if errors.Is(x.err, context.Canceled) {

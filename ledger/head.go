@@ -21,7 +21,8 @@ type Head struct {
 // SignedHead is a Head, and the signed note that says it: a checkpoint (C2SP tlog-checkpoint).
 type SignedHead struct {
 	Head
-	Note []byte // must not be modified
+	Note      []byte // must not be modified
+	Witnesses int    // whose cosignatures the note has
 }
 
 // OpenHead gives the head that a checkpoint says, if the key of verifier, in the form of signed notes, has signed it, for the

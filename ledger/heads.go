@@ -44,6 +44,7 @@ type Heads struct {
 	known    note.Verifiers
 	verifier string
 	latest   atomic.Pointer[SignedHead]
+	cosigned cosignatures
 }
 
 // NewHeads gives Heads that have signed nothing yet.

@@ -88,6 +88,26 @@ type HeadLog interface {
 	LastHead(ctx context.Context) (note []byte, sequence uint64, err error)
 }
 
+// ReadLog is the log of reads that are audited. It may lose its last second in a crash. Old batches age out.
+type ReadLog interface {
+	// AppendReads stores one batch, encoded by events.EncodeReads. The same one again, soon after, is not stored twice.
+	AppendReads(ctx context.Context, data []byte) error
+
+	// ReadBatches returns up to limit batches from sequence from on, in order. Gaps are allowed. There are none where reads
+	// were never audited.
+	ReadBatches(ctx context.Context, from uint64, limit int) ([]ReadBatch, error)
+
+	// LastReads returns the sequence of the last stored batch, 0 when there is none.
+	LastReads(ctx context.Context) (uint64, error)
+}
+
+// ReadBatch is a stored batch of reads.
+type ReadBatch struct {
+	Sequence uint64
+	StoredAt time.Time // by the clock of the log
+	Data     []byte
+}
+
 // Memo keeps small values for a day under a name, first writer wins: it carries the answers of idempotent requests.
 type Memo interface {
 	// Claim stores value under name if nothing is there and returns its revision; else it returns what is there.

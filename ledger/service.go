@@ -33,6 +33,7 @@ type Config struct {
 	Now          func() time.Time // time.Now when nil
 	Usage        *Usage           // nil: uses are not recorded
 	Heads        *Heads           // of the tree; nil: none are signed
+	Reads        ReadLog          // of audited reads; nil: there are none
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
@@ -46,6 +47,7 @@ type Service struct {
 	state     State
 	usage     *Usage
 	heads     *Heads
+	reads     ReadLog
 	feed      *Feed
 	firsts    *firstUses
 	hooks     WebhookPolicy
@@ -62,6 +64,7 @@ func New(c Config) *Service {
 		state:     c.State,
 		usage:     c.Usage,
 		heads:     c.Heads,
+		reads:     c.Reads,
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
 		pasts:     newPasts(c.Replay, c.PastEvents),

@@ -205,16 +205,21 @@ func (s *Subscription) wait(ctx context.Context, patience time.Duration) error {
 
 // allowed tells whether the principal may still have what it has subscribed to, as far as this node knows.
 func (s *Subscription) allowed(ctx context.Context) error {
-	now := s.service.clock()
-	if err := s.service.fresh(now); err != nil {
+	return s.service.holds(ctx, &s.principal, ScopeEvents)
+}
+
+// holds tells whether the key of a principal is still valid, and has a scope, as far as this node knows.
+func (s *Service) holds(ctx context.Context, p *Principal, scope string) error {
+	now := s.clock()
+	if err := s.fresh(now); err != nil {
 		return err
 	}
-	k, ok, err := s.service.state.Key(ctx, s.principal.KeyID)
+	k, ok, err := s.state.Key(ctx, p.KeyID)
 	if err != nil {
 		return failed(err)
 	}
-	if !ok || k.Status(now) != Active || !s.principal.presents(&k, now) {
+	if !ok || k.Status(now) != Active || !p.presents(&k, now) {
 		return &Error{Code: CodeUnauthenticated, Detail: "the token is not valid any more"}
 	}
-	return (&Principal{Scopes: k.Scopes}).may(ScopeEvents)
+	return (&Principal{Scopes: k.Scopes}).may(scope)
 }

@@ -128,6 +128,9 @@ func checksumHolds(token string) bool {
 	return token[len(payload):] == string(appendCRC(want[:0], sum))
 }
 
+// EndsAsMinted tells whether text ends as a native token does, under whatever prefix: then it most likely is one.
+func EndsAsMinted(text string) bool { return len(text) > bodyDigits && checksumHolds(text) }
+
 // hint is what may be seen of a token: the first and the last four characters, with the prefix before them when the
 // checksum proves it a native one. Of any other token everything may be secret: of a short one, or one that is not plain
 // ASCII, nothing is shown.

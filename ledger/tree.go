@@ -38,12 +38,21 @@ type Consistency struct {
 // Head is the last head that this node has signed. Heads, proofs and tiles are for everyone: they tell how many events there
 // are, and nothing of what is in them. CodeUnavailable: there is none yet.
 func (s *Service) Head() (*SignedHead, error) {
+	return s.CosignedHead(0)
+}
+
+// CosignedHead is the last head that so many witnesses have cosigned. CodeUnavailable: there is none yet.
+func (s *Service) CosignedHead(witnesses int) (*SignedHead, error) {
 	if s.heads != nil {
-		if head := s.heads.Latest(); head != nil {
+		if head := s.heads.Cosigned(witnesses); head != nil {
 			return head, nil
 		}
 	}
-	return nil, &Error{Code: CodeUnavailable, Detail: "no head of the ledger is signed yet", RetryAfter: retryAfter}
+	detail := "no head of the ledger is signed yet"
+	if witnesses > 0 {
+		detail = "no head of the ledger is cosigned by so many witnesses yet"
+	}
+	return nil, &Error{Code: CodeUnavailable, Detail: detail, RetryAfter: retryAfter}
 }
 
 // VerifierKey is what heads are verified with, in the form of signed notes.

@@ -20,6 +20,7 @@ func arrows() map[string][]string {
 		"ledger/jetstream":          {"events", "ledger"},
 		"projections":               {"events", "ledger"},
 		"handlers/webhooks":         {"events", "ledger"},
+		"handlers/witness":          {"events", "ledger"},
 		"handlers":                  {"events", "ledger", "projections", "handlers/webhooks"},
 		"handlers/agentex":          {"events", "ledger", "projections", "handlers", "handlers/webhooks", "handlers/fastapi"},
 		"handlers/fastapi":          {},
@@ -30,7 +31,7 @@ func arrows() map[string][]string {
 		"client":                    {"events"},
 		"cmd/keyledger/clustertest": {},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
-			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "ledger/audit", "ledger/audit/replay", "ledger/audit/ocsf", "client"},
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "handlers/witness", "ledger/audit", "ledger/audit/replay", "ledger/audit/ocsf", "client"},
 	}
 }
 
@@ -38,7 +39,7 @@ func arrows() map[string][]string {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
-			"handlers/webhooks", "client", "cmd/keyledger", "cmd/keyledger/clustertest"},
+			"handlers/webhooks", "handlers/witness", "client", "cmd/keyledger", "cmd/keyledger/clustertest"},
 		"testing":                {"ledger/ledgertest", "handlers/handlerstest", "cmd/keyledger/clustertest"},
 		"github.com/cockroachdb": {"projections", "ledger/audit/replay"},
 		"github.com/golang-jwt":  {"handlers/honcho"},

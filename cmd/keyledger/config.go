@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"keyledger/handlers/witness"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 )
@@ -41,6 +42,8 @@ type config struct {
 	secret, secretFile         string
 	signingKey, signingKeyFile string
 	tokenPrefix                string
+	witnessTexts               []string
+	witnesses                  []*witness.Witness // parsed from witnessTexts
 
 	origin         string
 	name           string
@@ -96,6 +99,7 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.secretFile, "secret-file", "", "file that holds the secret")
 	f.StringVar(&c.signingKey, "signing-key", "", "seed of the Ed25519 key that signs the heads of the ledger, 32 bytes in base64; empty takes one that follows from the secret")
 	f.StringVar(&c.signingKeyFile, "signing-key-file", "", "file that holds this seed")
+	f.StringSliceVar(&c.witnessTexts, "witness", nil, "witness that is asked to cosign the heads of the ledger, <verifier key>=<URL>; several with commas, or one each")
 	f.StringVar(&c.name, "name", "main", "name of the ledger, in the source of its events: /keyledger/<name>")
 	f.StringVar(&c.origin, "origin", "", "name of the ledger in its signed heads, a URL without scheme; empty is keyledger/<name>")
 	f.StringVar(&c.tokenPrefix, "token-prefix", "kl", "what minted tokens begin with: 1 to 16 of a-z, 0-9 and _")
@@ -229,6 +233,7 @@ func (c *config) checkRest() error {
 		c.checkAgentex(),
 		c.parseNotices(),
 		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
+		c.parseWitnesses(),
 		needs(c.name != "", "--name: not empty"),
 		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),

@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -36,7 +34,7 @@ func (n *node) makeHeads() error {
 		Origin: n.config.headOrigin(),
 		Seed:   seed,
 		Keep:   func(note []byte) error { return n.folder.write(headFile, strings.TrimSuffix(string(note), "\n")) },
-		Kept:   n.keptHead,
+		Kept:   func() ([]byte, error) { return n.kept(headFile) },
 	})
 	if err != nil {
 		return err
@@ -86,15 +84,6 @@ func (c *config) headOrigin() string {
 	return "keyledger/" + strings.ReplaceAll(url.PathEscape(c.name), "+", "%2B")
 }
 
-// keptHead is the head in headFile, nil when there is none.
-func (n *node) keptHead() ([]byte, error) {
-	note, err := os.ReadFile(n.folder.file(headFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return note, err
-}
-
 // checkHeads refuses a ledger that is not the one whose head was signed last.
 func (n *node) checkHeads(ctx context.Context) error {
 	err := n.heads.Check(ctx, n.seen)
@@ -119,5 +108,5 @@ func (n *node) signHeads(ctx context.Context) error {
 		both.Go(func() error { return n.heads.CheckRest(ctx, n.seen) })
 		return both.Wait()
 	})
-	return nil
+	return n.cosignHeads()
 }

@@ -3,6 +3,7 @@ package handlerstest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"keyledger/ledger/jetstream"
 	"keyledger/ledger/ledgertest"
@@ -32,7 +33,7 @@ func (w *World) onJetStream(t testing.TB) log {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	l, err := jetstream.Open(ctx, conn, jetstream.Options{Server: server})
+	l, err := jetstream.Open(ctx, conn, jetstream.Options{Server: server, Reads: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,6 +76,7 @@ type log interface {
 	ledger.Log
 	ledger.UsageLog
 	ledger.HeadLog
+	ledger.ReadLog
 	ledger.Memo
 	ledger.Queue
 }
@@ -92,7 +93,7 @@ func New(t testing.TB, o Options) *World {
 	w.Log, w.Queue = log, log
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed,
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Reads: log, Feed: &w.feed,
 		Replay: func(ctx context.Context, b ledger.Beginning) (ledger.PastState, error) {
 			return projections.Past(ctx, log, b)
 		},

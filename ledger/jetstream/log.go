@@ -62,6 +62,8 @@ type Options struct {
 	MemoBytes int64
 	// DeliveryBytes bounds what is noted of deliveries to webhooks, 1 GiB when 0. The oldest go first.
 	DeliveryBytes int64
+	// Reads is how long recorded reads are kept; 0: none are recorded, and those that there are stay as they are.
+	Reads time.Duration
 	// Queue is how many appends may wait or be in flight, 4096 when 0; beyond it they fail with ledger.ErrOverloaded.
 	Queue int
 	// Registerer takes the metrics; nil drops them.
@@ -113,6 +115,7 @@ var (
 	_ ledger.Memo     = (*Log)(nil)
 	_ ledger.Queue    = (*Log)(nil)
 	_ ledger.HeadLog  = (*Log)(nil)
+	_ ledger.ReadLog  = (*Log)(nil)
 )
 
 // Open makes the streams or checks the ones there are. It refuses a stream that promises less than the ledger needs,
@@ -198,6 +201,9 @@ func (l *Log) ensure(ctx context.Context) error {
 		if _, err := ensureStream(ctx, l.js, other, patient); err != nil {
 			return err
 		}
+	}
+	if err := l.ensureReads(ctx, patient); err != nil {
+		return err
 	}
 	if l.notes, err = ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
 		return err

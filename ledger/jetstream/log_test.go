@@ -72,6 +72,12 @@ func TestHeadLog(t *testing.T) {
 	ledgertest.HeadConformance(t, func(t *testing.T) ledger.HeadLog { return open(t, t.TempDir(), jetstream.Options{}) })
 }
 
+func TestReadLog(t *testing.T) {
+	ledgertest.ReadConformance(t, func(t *testing.T) ledger.ReadLog {
+		return open(t, t.TempDir(), jetstream.Options{Reads: 24 * time.Hour})
+	})
+}
+
 func TestMemo(t *testing.T) {
 	ledgertest.MemoConformance(t, func(t *testing.T) ledger.Memo { return open(t, t.TempDir(), jetstream.Options{}) })
 }

@@ -123,19 +123,38 @@ const scanPage = 1000
 
 // scanNear reads messages from whichever replica answers. more tells that this one has further messages.
 func (l *Log) scanNear(ctx context.Context, request getRequest) (out []events.Message, more bool, err error) {
-	data, err := json.Marshal(request)
+	more, err = l.directBatch(ctx, apiDirectGet, request, func(m *nats.Msg) error {
+		e, err := direct(m)
+		if err == nil {
+			out = append(out, e)
+		}
+		return err
+	})
+	if errors.Is(err, errNoMessage) {
+		return out, false, nil
+	}
 	if err != nil {
 		return nil, false, err
+	}
+	return out, more, nil
+}
+
+// directBatch asks for messages of the stream that subject names, and calls each with every answer until one fails. more
+// tells that whoever answered has further messages.
+func (l *Log) directBatch(ctx context.Context, subject string, request getRequest, each func(*nats.Msg) error) (more bool, err error) {
+	data, err := json.Marshal(request)
+	if err != nil {
+		return false, err
 	}
 	answers := make(chan *nats.Msg, request.Batch+1)
 	inbox := l.nc.NewInbox()
 	sub, err := l.nc.ChanSubscribe(inbox, answers)
 	if err != nil {
-		return nil, false, unavailable(err)
+		return false, unavailable(err)
 	}
 	defer sub.Unsubscribe()
-	if err := l.nc.PublishRequest(apiDirectGet, inbox, data); err != nil {
-		return nil, false, unavailable(err)
+	if err := l.nc.PublishRequest(subject, inbox, data); err != nil {
+		return false, unavailable(err)
 	}
 	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
@@ -143,17 +162,13 @@ func (l *Log) scanNear(ctx context.Context, request getRequest) (out []events.Me
 		select {
 		case m := <-answers:
 			if m.Header.Get("Status") == "204" { // the end
-				return out, m.Header.Get("Nats-Num-Pending") != "0", nil
+				return m.Header.Get("Nats-Num-Pending") != "0", nil
 			}
-			e, err := direct(m)
-			if errors.Is(err, errNoMessage) {
-				return out, false, nil
-			} else if err != nil {
-				return nil, false, err
+			if err := each(m); err != nil {
+				return false, err
 			}
-			out = append(out, e)
 		case <-limited.Done():
-			return nil, false, requestError(ctx, limited.Err())
+			return false, requestError(ctx, limited.Err())
 		}
 	}
 }
@@ -178,20 +193,29 @@ func (l *Log) scanRest(ctx context.Context, out []events.Message, filter string,
 
 // direct is the event message in the answer to a direct get.
 func direct(m *nats.Msg) (events.Message, error) {
+	sequence, err := directSequence(m)
+	if err != nil {
+		return events.Message{}, err
+	}
+	return incoming(m.Header.Get("Nats-Subject"), sequence, m.Header, m.Data)
+}
+
+// directSequence is the sequence of the message in the answer to a direct get, or the error that the answer is.
+func directSequence(m *nats.Msg) (uint64, error) {
 	switch status := m.Header.Get("Status"); status {
 	case "":
 	case "404":
-		return events.Message{}, errNoMessage
+		return 0, errNoMessage
 	case "503":
-		return events.Message{}, unavailable(nats.ErrNoResponders)
+		return 0, unavailable(nats.ErrNoResponders)
 	default:
-		return events.Message{}, fmt.Errorf("jetstream: direct get: %s %s", status, m.Header.Get("Description"))
+		return 0, fmt.Errorf("jetstream: direct get: %s %s", status, m.Header.Get("Description"))
 	}
 	sequence, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
-		return events.Message{}, fmt.Errorf("jetstream: direct get: sequence: %w", err)
+		return 0, fmt.Errorf("jetstream: direct get: sequence: %w", err)
 	}
-	return incoming(m.Header.Get("Nats-Subject"), sequence, m.Header, m.Data)
+	return sequence, nil
 }
 
 // getLeader asks the stream's leader, which has everything that was acknowledged, for a message.

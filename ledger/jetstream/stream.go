@@ -19,6 +19,7 @@ const (
 	LedgerStream   = "LEDGER"
 	UsageStream    = "USAGE"
 	HeadsStream    = "HEADS"
+	ReadsStream    = "READS"
 	DeliveryStream = "DELIVERIES"
 	MemoBucket     = "MEMO"
 )

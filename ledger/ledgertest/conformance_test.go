@@ -26,3 +26,7 @@ func TestMemo(t *testing.T) {
 func TestQueue(t *testing.T) {
 	ledgertest.QueueConformance(t, func(*testing.T) ledgertest.QueueLog { return ledgertest.NewLog() })
 }
+
+func TestReadLog(t *testing.T) {
+	ledgertest.ReadConformance(t, func(*testing.T) ledger.ReadLog { return ledgertest.NewLog() })
+}

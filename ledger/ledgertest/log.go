@@ -15,7 +15,7 @@ import (
 	"keyledger/ledger"
 )
 
-// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe
+// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog, a ledger.ReadLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe
 // for concurrent use.
 type Log struct {
 	mu       sync.Mutex
@@ -25,6 +25,7 @@ type Log struct {
 	lost     map[uint64]bool
 	usage    [][]byte
 	heads    [][]byte
+	reads    []ledger.ReadBatch
 	memo     map[string]memoValue
 	revision uint64 // of the last change of the memo
 	queues   map[uuid.UUID]*queue

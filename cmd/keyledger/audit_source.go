@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
@@ -84,9 +82,12 @@ func (h *history) open(ctx context.Context, notes io.Writer) (*opened, error) {
 		return nil, err
 	}
 	o := &opened{name: keyNames(ctx, c), close: func() {}}
-	all := h.wanted.To
-	if all == 0 {
-		all = h.ledgerSize(ctx)
+	all, err := ledgerSize(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if h.wanted.To > 0 {
+		all = h.wanted.To
 	}
 	o.passed = func(sequence uint64) (uint64, uint64) { return sequence, max(all, sequence) }
 	told := c.KeyEvents(ctx, h.wanted.Key, 0)
@@ -174,35 +175,18 @@ func keyNames(ctx context.Context, c *client.Client) func(string) string {
 	}
 }
 
-// ledgerSize is how many events the ledger has, by its signed head: 0 when it does not tell. It is only for the eye.
-func (h *history) ledgerSize(ctx context.Context) uint64 {
-	ask := http.DefaultClient
-	if h.serverCA != "" {
-		var err error
-		if ask, err = trusting(h.serverCA); err != nil {
-			return 0
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(h.server, "/")+"/v1/ledger/checkpoint", nil)
-	if err != nil {
-		return 0
-	}
-	answer, err := ask.Do(request)
-	if err != nil {
-		return 0
-	}
-	defer answer.Body.Close()
-	head, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-	if err != nil {
-		return 0
+// ledgerSize is how many events the ledger has, by its signed head: 0 when the server does not tell, as that is only for the
+// eye. It fails when there is no answer: a stream of events would wait for the server.
+func ledgerSize(ctx context.Context, c *client.Client) (uint64, error) {
+	head, _, err := c.Checkpoint(ctx)
+	if errors.Is(err, client.ErrNoAnswer) {
+		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(head), "\n")
 	size, _, _ := strings.Cut(rest, "\n")
 	n, err := strconv.ParseUint(size, 10, 64)
 	if err != nil {
-		return 0
+		return 0, nil //nolint:nilerr // see above
 	}
-	return n
+	return n, nil
 }

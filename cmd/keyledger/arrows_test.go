@@ -29,7 +29,8 @@ func arrows() map[string][]string {
 		"handlers/handlerstest": {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
 		"client":                {"events"},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
-			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "ledger/audit", "client"},
+			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "ledger/audit", "client",
+			"ledger/audit/replay", "ledger/audit/ocsf"},
 	}
 }
 

@@ -66,6 +66,8 @@ func (h *history) tell(cmd *cobra.Command, newWriter func(*bufio.Writer, *opened
 	count, err := r.Run(interruptible(ctx, from.events), &h.wanted, w, func(sequence uint64) { bar.seen(from.passed(sequence)) })
 	bar.end()
 	switch {
+	case errors.Is(err, replay.ErrOrder) && h.file != "":
+		return fmt.Errorf("%s: %w", h.file, err)
 	case err != nil:
 		return err
 	case count == 0 && h.wanted.Key != "" && h.file != "":

@@ -30,14 +30,18 @@ type history struct {
 
 func (h *history) flags(flags *pflag.FlagSet) {
 	h.connection.flags(flags)
-	flags.StringVar(&h.file, "file", "", "exported ledger to read, instead of a server")
-	flags.StringVar(&h.wanted.Workspace, "workspace", "", "only of this workspace")
-	flags.StringVar(&h.wanted.Org, "org", "", "only of this organisation")
-	flags.StringVar(&h.wanted.Agent, "agent", "", "only of this agent")
+	h.ownerFlags(flags)
 	flags.StringVar(&h.wanted.Key, "key", "", "only of the key with this id")
 	flags.Uint64Var(&h.wanted.From, "from", 0, "first sequence")
 	flags.Uint64Var(&h.wanted.To, "to-seq", 0, "last sequence (default: the last there is)")
 	flags.Var(&h.at, "at", "end where the ledger was then: a time (RFC 3339), or that long ago (90d)")
+}
+
+func (h *history) ownerFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&h.file, "file", "", "exported ledger to read, instead of a server")
+	flags.StringVar(&h.wanted.Workspace, "workspace", "", "only of this workspace")
+	flags.StringVar(&h.wanted.Org, "org", "", "only of this organisation")
+	flags.StringVar(&h.wanted.Agent, "agent", "", "only of this agent")
 }
 
 // check refuses flags that do not go together.
@@ -75,7 +79,7 @@ type opened struct {
 // open begins to read. notes is told of a lost connection.
 func (h *history) open(ctx context.Context, notes io.Writer) (*opened, error) {
 	if h.file != "" {
-		return openExport(h.file)
+		return openHistory(h.file)
 	}
 	c, err := h.connection.open()
 	if err != nil {
@@ -121,8 +125,8 @@ func exchanged(shown *client.Event) (events.Event, error) {
 	return events.ParseCloudEvent(text)
 }
 
-// openExport opens an exported ledger.
-func openExport(name string) (*opened, error) {
+// openHistory opens an exported ledger.
+func openHistory(name string) (*opened, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, &usageError{fmt.Errorf("--file: %w", err)}

@@ -22,6 +22,7 @@ import (
 //	server.secret   the server secret, when none was configured
 //	root.token      the first root key's token, when none was configured
 //	ledger.head     the last signed head of the ledger: at the next start it is compared with it
+//	import.unfinished  the head that an import into the folder is to reach, until it has
 //	http.addr       where this process serves HTTP, while it runs
 //	nats.addr       where the NATS in this process takes subscribers, while it does
 type dataFolder struct {

@@ -22,6 +22,7 @@ const (
 	exitInvalid  = 5
 	exitFrozen   = 6
 	exitDamaged  = 7
+	exitWarnings = 8
 )
 
 const exitCodes = `
@@ -33,7 +34,9 @@ Exit codes:
   4  the server gave no answer, or cannot answer now
   5  keys verify: the token is not valid
   6  serve: the ledger no longer takes writes after an I/O error; a restart may cure it
-  7  serve: the ledger has lost or changed events; restore it before it is served again`
+  7  serve: the ledger has lost or changed events; restore it before it is served again
+     audit: the history, or the export of it, is not as it must be
+  8  audit verify: nothing but warnings`
 
 // usageError is a wrong command line or configuration.
 type usageError struct{ err error }
@@ -68,7 +71,9 @@ func exitCode(err error) int {
 		return exitInvalid
 	case errors.Is(err, errFrozen):
 		return exitFrozen
-	case errors.Is(err, ledger.ErrGap), errors.Is(err, ledger.ErrDiverged):
+	case errors.Is(err, errFoundWarnings):
+		return exitWarnings
+	case errors.Is(err, ledger.ErrGap), errors.Is(err, ledger.ErrDiverged), errors.Is(err, errFoundErrors):
 		return exitDamaged
 	case errors.As(err, &refused) && refused.Status < http.StatusInternalServerError:
 		return exitRefused

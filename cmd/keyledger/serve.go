@@ -60,12 +60,18 @@ func (n *node) takeFolder(context.Context) error {
 		return err
 	}
 	n.undo.add("unlock the data folder", func(context.Context) error { return n.folder.close() })
+	if _, err := os.Stat(n.folder.file(importFile)); err == nil {
+		return fmt.Errorf("%w: %s", errUnfinishedImport, n.folder.path)
+	}
 	mode := jetstream.Standalone
 	if n.config.nats != "" {
 		mode = externalMode
 	}
 	return jetstream.MarkFolder(n.folder.path, mode)
 }
+
+// errUnfinishedImport: the ledger in the data folder is not whole.
+var errUnfinishedImport = errors.New("an import into the data folder was not finished: run the same keyledger audit import again")
 
 // externalMode is how a data folder is used whose ledger is in an external NATS: for secrets and views.
 const externalMode jetstream.Mode = "external"
@@ -78,11 +84,14 @@ func (n *node) readSecret(context.Context) error {
 		return nil
 	}
 	var err error
-	if n.secret, _, err = n.folder.secret("server.secret", mintSecret); err != nil {
+	if n.secret, _, err = n.folder.secret(secretFile, mintSecret); err != nil {
 		return fmt.Errorf("server secret: %w", err)
 	}
 	return nil
 }
+
+// secretFile holds the secret of the nodes in the data folder.
+const secretFile = "server.secret"
 
 // fingerprint tells nodes with another secret apart without telling anything about the secret.
 func (n *node) fingerprint() string {

@@ -73,6 +73,9 @@ func (v *Verification) wrong(sequence uint64, format string, arguments ...any) {
 // Size is the sequence of the last event that was read.
 func (v *Verification) Size() uint64 { return v.tree.Size() }
 
+// Events is how many events were read.
+func (v *Verification) Events() uint64 { return v.tree.Size() + 1 - v.options.From }
+
 // Findings is how many there were of a severity.
 func (v *Verification) Findings(s Severity) int { return v.counts[s] }
 
@@ -86,7 +89,7 @@ func (v *Verification) Read(ctx context.Context, records iter.Seq2[Record, error
 			}
 		}
 		if v.options.Count != nil {
-			v.options.Count(v.tree.Size() - v.options.From + 1)
+			v.options.Count(v.Events())
 		}
 		return nil
 	})

@@ -9,21 +9,18 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/client"
 	"keyledger/ledger"
 	"keyledger/ledger/audit"
-	"keyledger/ledger/audit/ocsf"
-	"keyledger/ledger/audit/replay"
 )
 
 // newExportCommand gives the command that exports a ledger.
 func newExportCommand(env environment) *cobra.Command {
-	var h history
+	var c connection
 	var x exporter
-	var format string
+	var o ocsfExport
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the whole history to a file that can be verified and restored",
@@ -31,62 +28,38 @@ func newExportCommand(env environment) *cobra.Command {
 			"restore the ledger from it. A file that is there is continued: after an interruption where its last whole line\n" +
 			"ends, and a whole one with what came since. The token needs the scope ledger:audit, and a key without an owner.\n\n" +
 			"The file holds the digests of all tokens: keep it like the ledger itself.\n\n" +
-			"With --format ocsf it writes events for a SIEM, as OCSF " + ocsf.Version + " Entity Management, one JSON object a line, of a server or of\n" +
-			"such a file, and as many as the other flags select; the token needs the scope ledger:events:read.",
-		Example: "  keyledger audit export -o ledger.ndjson\n  keyledger audit export --from 1000 --to-seq 2000 | gzip > part.ndjson.gz\n" +
+			o.help(),
+		Example: "  keyledger audit export -o ledger.ndjson\n  keyledger audit export --from 1000 --to 2000 | gzip > part.ndjson.gz\n" +
 			"  keyledger audit export --format ocsf --workspace acme > acme.ocsf.ndjson",
-		Args: cobra.NoArgs,
-		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			return errors.Join(env.apply(cmd.Flags()), checkFormat(cmd.Flags(), format), h.check(cmd.Flags()))
-		},
+		Args:    cobra.NoArgs,
+		PreRunE: func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) },
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if format == formatOCSF {
-				return h.tell(cmd, newOCSFWriter)
+			if x.from == 0 || x.to != 0 && x.to < x.from {
+				return &usageError{errors.New("--from is at least 1, and --to not before it")}
 			}
-			var err error
-			if x.client, err = h.connection.open(); err != nil {
+			if err := o.check(cmd.Flags()); err != nil {
 				return err
 			}
-			x.from, x.to = max(h.wanted.From, 1), h.wanted.To
+			if o.chosen() {
+				o.connection, o.wanted.From, o.wanted.To = c, x.from, x.to
+				return o.run(cmd, x.file)
+			}
+			var err error
+			if x.client, err = c.open(); err != nil {
+				return err
+			}
 			x.fromGiven = cmd.Flags().Changed("from")
 			x.progress = &progress{stderr: cmd.ErrOrStderr()}
 			return x.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	h.flags(cmd.Flags())
-	cmd.Flags().StringVarP(&x.file, "output", "o", "", "file to write, or to continue (default: standard output)")
-	cmd.Flags().StringVar(&format, "format", formatLedger, "form of the events: "+formatLedger+" or "+formatOCSF)
+	flags := cmd.Flags()
+	c.flags(flags)
+	o.flags(flags)
+	flags.StringVarP(&x.file, "output", "o", "", "file to write, or to continue (default: standard output)")
+	flags.Uint64Var(&x.from, "from", 1, "sequence of the first event")
+	flags.Uint64Var(&x.to, "to", 0, "sequence of the last event (default: the last one of the signed head)")
 	return cmd
-}
-
-// Forms of an export.
-const (
-	formatLedger = "ledger" // whole, to be verified and restored
-	formatOCSF   = "ocsf"   // for a SIEM
-)
-
-// checkFormat refuses flags that the form does not have.
-func checkFormat(flags *pflag.FlagSet, format string) error {
-	var foreign []string
-	switch format {
-	case formatLedger:
-		foreign = []string{"file", "workspace", "org", "agent", "key", "at"}
-	case formatOCSF:
-		foreign = []string{"output"}
-	default:
-		return &usageError{fmt.Errorf("--format: %q is neither %s nor %s", format, formatLedger, formatOCSF)}
-	}
-	for _, name := range foreign {
-		if flags.Changed(name) {
-			return &usageError{fmt.Errorf("--%s does not go with --format %s", name, format)}
-		}
-	}
-	return nil
-}
-
-// newOCSFWriter gives what writes a history in OCSF.
-func newOCSFWriter(w *bufio.Writer, from *opened) (replay.Writer, error) {
-	return ocsf.NewWriter(w, version(), func() string { return from.source }), nil
 }
 
 // exporter writes one export.

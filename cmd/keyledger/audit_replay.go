@@ -39,7 +39,7 @@ func newReplayCommand(env environment) *cobra.Command {
 			return h.check(cmd.Flags())
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return h.tell(cmd, func(w *bufio.Writer, _ *opened) (replay.Writer, error) { return replay.NewWriter(w, output) })
+			return h.tell(cmd, cmd.OutOrStdout(), func(w *bufio.Writer, _ *opened) (replay.Writer, error) { return replay.NewWriter(w, output) })
 		},
 	}
 	h.flags(cmd.Flags())
@@ -47,15 +47,15 @@ func newReplayCommand(env environment) *cobra.Command {
 	return cmd
 }
 
-// tell replays the history and writes what is wanted of it to standard output, by the writer that newWriter gives.
-func (h *history) tell(cmd *cobra.Command, newWriter func(*bufio.Writer, *opened) (replay.Writer, error)) (err error) {
-	ctx, bar := cmd.Context(), newReplayBar(cmd.OutOrStdout(), cmd.ErrOrStderr())
+// tell replays the history and writes what is wanted of it to stdout, by the writer that newWriter gives.
+func (h *history) tell(cmd *cobra.Command, stdout io.Writer, newWriter func(*bufio.Writer, *opened) (replay.Writer, error)) (err error) {
+	ctx, bar := cmd.Context(), newReplayBar(stdout, cmd.ErrOrStderr())
 	from, err := h.open(ctx, bar)
 	if err != nil {
 		return err
 	}
 	defer from.close()
-	out := bufio.NewWriterSize(cmd.OutOrStdout(), 64<<10)
+	out := bufio.NewWriterSize(stdout, 64<<10)
 	defer func() { err = errors.Join(err, out.Flush()) }()
 	w, err := newWriter(out, from)
 	if err != nil {
@@ -66,6 +66,8 @@ func (h *history) tell(cmd *cobra.Command, newWriter func(*bufio.Writer, *opened
 	count, err := r.Run(interruptible(ctx, from.events), &h.wanted, w, func(sequence uint64) { bar.seen(from.passed(sequence)) })
 	bar.end()
 	switch {
+	case errors.Is(err, replay.ErrOrder) && h.file != "":
+		return fmt.Errorf("%s: %w", h.file, err)
 	case err != nil:
 		return err
 	case count == 0 && h.wanted.Key != "" && h.file != "":

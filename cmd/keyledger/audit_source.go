@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net/http"
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/pflag"
@@ -32,14 +30,18 @@ type history struct {
 
 func (h *history) flags(flags *pflag.FlagSet) {
 	h.connection.flags(flags)
-	flags.StringVar(&h.file, "file", "", "exported ledger to read, instead of a server")
-	flags.StringVar(&h.wanted.Workspace, "workspace", "", "only of this workspace")
-	flags.StringVar(&h.wanted.Org, "org", "", "only of this organisation")
-	flags.StringVar(&h.wanted.Agent, "agent", "", "only of this agent")
+	h.ownerFlags(flags)
 	flags.StringVar(&h.wanted.Key, "key", "", "only of the key with this id")
 	flags.Uint64Var(&h.wanted.From, "from", 0, "first sequence")
 	flags.Uint64Var(&h.wanted.To, "to-seq", 0, "last sequence (default: the last there is)")
 	flags.Var(&h.at, "at", "end where the ledger was then: a time (RFC 3339), or that long ago (90d)")
+}
+
+func (h *history) ownerFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&h.file, "file", "", "exported ledger to read, instead of a server")
+	flags.StringVar(&h.wanted.Workspace, "workspace", "", "only of this workspace")
+	flags.StringVar(&h.wanted.Org, "org", "", "only of this organisation")
+	flags.StringVar(&h.wanted.Agent, "agent", "", "only of this agent")
 }
 
 // check refuses flags that do not go together.
@@ -84,9 +86,12 @@ func (h *history) open(ctx context.Context, notes io.Writer) (*opened, error) {
 		return nil, err
 	}
 	o := &opened{name: keyNames(ctx, c), close: func() {}}
-	all := h.wanted.To
-	if all == 0 {
-		all = h.ledgerSize(ctx)
+	all, err := ledgerSize(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if h.wanted.To > 0 {
+		all = h.wanted.To
 	}
 	o.passed = func(sequence uint64) (uint64, uint64) { return sequence, max(all, sequence) }
 	told := c.KeyEvents(ctx, h.wanted.Key, 0)
@@ -174,35 +179,18 @@ func keyNames(ctx context.Context, c *client.Client) func(string) string {
 	}
 }
 
-// ledgerSize is how many events the ledger has, by its signed head: 0 when it does not tell. It is only for the eye.
-func (h *history) ledgerSize(ctx context.Context) uint64 {
-	ask := http.DefaultClient
-	if h.serverCA != "" {
-		var err error
-		if ask, err = trusting(h.serverCA); err != nil {
-			return 0
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(h.server, "/")+"/v1/ledger/checkpoint", nil)
-	if err != nil {
-		return 0
-	}
-	answer, err := ask.Do(request)
-	if err != nil {
-		return 0
-	}
-	defer answer.Body.Close()
-	head, err := io.ReadAll(io.LimitReader(answer.Body, 1<<10))
-	if err != nil {
-		return 0
+// ledgerSize is how many events the ledger has, by its signed head: 0 when the server does not tell, as that is only for the
+// eye. It fails when there is no answer: a stream of events would wait for the server.
+func ledgerSize(ctx context.Context, c *client.Client) (uint64, error) {
+	head, _, err := c.Checkpoint(ctx)
+	if errors.Is(err, client.ErrNoAnswer) {
+		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(head), "\n")
 	size, _, _ := strings.Cut(rest, "\n")
 	n, err := strconv.ParseUint(size, 10, 64)
 	if err != nil {
-		return 0
+		return 0, nil //nolint:nilerr // see above
 	}
-	return n
+	return n, nil
 }

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,6 +13,9 @@ import (
 
 // DefaultMemory is how many bytes of states are kept in memory when Options do not tell.
 const DefaultMemory = 64 << 20
+
+// ErrOrder is the error of events whose sequences do not ascend.
+var ErrOrder = errors.New("the events are not in order")
 
 // Options of a Replay.
 type Options struct {
@@ -49,10 +53,10 @@ func (r *Replay) Close() error { return r.states.close() }
 func (r *Replay) Unknown() uint64 { return r.unknown }
 
 // Next tells of the next event. The record is valid until the next call; it is nil for an event of a claim, which is
-// bookkeeping. Sequences must ascend.
+// bookkeeping. Sequences must ascend, else it is ErrOrder.
 func (r *Replay) Next(e *events.Event) (*Record, error) {
 	if e.Sequence <= r.last {
-		return nil, fmt.Errorf("event %d follows event %d", e.Sequence, r.last)
+		return nil, fmt.Errorf("%w: event %d follows event %d", ErrOrder, e.Sequence, r.last)
 	}
 	r.last = e.Sequence
 	rec := &r.record

@@ -192,7 +192,7 @@ func (b *bench) startServer(ctx context.Context) (time.Duration, error) {
 	if b.open {
 		args = append(args, "--nats-listen", "127.0.0.1:0")
 	}
-	c, took, err := startChild(ctx, b.dataDir(), "/readyz", []string{"KEYLEDGER_ROOT_TOKEN=" + b.token}, args...)
+	c, took, err := startChild(ctx, b.dataDir(), []string{"KEYLEDGER_ROOT_TOKEN=" + b.token}, args...)
 	b.subject = c
 	return took, err
 }
@@ -223,7 +223,7 @@ func (b *bench) baseline(ctx context.Context) (*child, error) {
 		return b.noop, nil
 	}
 	dir := filepath.Join(b.dir, "noop")
-	c, _, err := startChild(ctx, dir, "/readyz", nil, "bench", "noop", "--data", dir)
+	c, _, err := startChild(ctx, dir, nil, "bench", "noop", "--data", dir)
 	b.noop = c
 	return c, err
 }

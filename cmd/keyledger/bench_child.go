@@ -32,14 +32,14 @@ type child struct {
 }
 
 // startChild runs this program with args, which make it listen on a free loopback port and write its address to
-// dir. It returns when path answers 200 there, with the time that took from the start of the process.
-func startChild(ctx context.Context, dir, path string, env []string, args ...string) (*child, time.Duration, error) {
+// dir. It returns when /readyz answers 200 there, with the time that took from the start of the process.
+func startChild(ctx context.Context, dir string, env []string, args ...string) (*child, time.Duration, error) {
 	began := time.Now()
 	c, err := launchChild(ctx, dir, env, args...)
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.awaitReady(ctx, path); err != nil {
+	if err := c.awaitReady(ctx); err != nil {
 		c.kill()
 		return nil, 0, err
 	}
@@ -89,7 +89,7 @@ func withoutSettings(environ []string) []string {
 }
 
 // awaitReady asks every few milliseconds until the answer is 200.
-func (c *child) awaitReady(ctx context.Context, path string) error {
+func (c *child) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -101,20 +101,20 @@ func (c *child) awaitReady(ctx context.Context, path string) error {
 		case <-c.ended:
 			return fmt.Errorf("%v ended: %w\n%s", c.cmd.Args[1:], c.err, c.lastLines())
 		case <-tick.C:
-			if c.ready(ctx, path) {
+			if c.ready(ctx) {
 				return nil
 			}
 		}
 	}
 }
 
-func (c *child) ready(ctx context.Context, path string) bool {
+func (c *child) ready(ctx context.Context) bool {
 	addr, err := os.ReadFile(filepath.Join(c.dir, addrFile))
 	if err != nil {
 		return false
 	}
 	c.addr = strings.TrimSpace(string(addr))
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.addr+"/readyz", nil)
 	if err != nil {
 		return false
 	}

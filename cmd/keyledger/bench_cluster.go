@@ -38,7 +38,7 @@ func (b *bench) startCluster(ctx context.Context) (*benchCluster, error) {
 	if err := b.stopServer(); err != nil {
 		return nil, err
 	}
-	c, err := b.newCluster()
+	c, err := b.newCluster(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func (b *bench) startCluster(ctx context.Context) (*benchCluster, error) {
 }
 
 // newCluster gives a cluster whose nodes do not run yet, with an empty ledger.
-func (b *bench) newCluster() (*benchCluster, error) {
+func (b *bench) newCluster(ctx context.Context) (*benchCluster, error) {
 	secret, err := mintSecret()
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ func (b *bench) newCluster() (*benchCluster, error) {
 	for len(c.routes) < benchNodes {
 		// Below the ports that the system gives to connections, so that they stay free until the nodes take them.
 		address := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
-		if l, err := net.Listen("tcp", address); err == nil {
+		if l, err := new(net.ListenConfig).Listen(ctx, "tcp", address); err == nil {
 			c.routes = append(c.routes, address)
 			if err := l.Close(); err != nil {
 				return nil, err
@@ -87,7 +87,7 @@ func (c *benchCluster) node(i int) (dir string, args []string) {
 // start starts a node and waits until it is ready.
 func (c *benchCluster) start(ctx context.Context, i int) (err error) {
 	dir, args := c.node(i)
-	c.nodes[i], _, err = startChild(ctx, dir, "/readyz", c.env,
+	c.nodes[i], _, err = startChild(ctx, dir, c.env,
 		append([]string{"serve", "--http", "127.0.0.1:0", "--metrics-public", "--drain", "1ms"}, args...)...)
 	return err
 }
@@ -141,7 +141,7 @@ type rawCluster struct {
 }
 
 func (b *bench) openRawCluster(ctx context.Context) (*rawCluster, error) {
-	c, err := b.newCluster()
+	c, err := b.newCluster(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func measureVerifierRevoke(ctx context.Context, b *bench) (figure, error) {
 		return figure{}, err
 	}
 	dir := filepath.Join(b.dir, "verifier")
-	c, _, err := startChild(ctx, dir, "/readyz", []string{benchTokenVar + "=" + token.Reveal()},
+	c, _, err := startChild(ctx, dir, []string{benchTokenVar + "=" + token.Reveal()},
 		"bench", "verifier", "--data", dir, "--server", "http://"+b.subject.addr, "--nats", nats)
 	if err != nil {
 		return figure{}, err

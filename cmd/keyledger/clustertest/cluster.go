@@ -154,7 +154,7 @@ func FreeAddresses(t testing.TB, n int) []string {
 	var addresses []string
 	for len(addresses) < n {
 		address := fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000))
-		l, err := net.Listen("tcp", address)
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 		if err != nil || seen[address] {
 			continue
 		}

@@ -47,7 +47,8 @@ func (n *Node) Start(t testing.TB, args ...string) {
 // Run starts it with another command than serve.
 func (n *Node) Run(t testing.TB, args ...string) {
 	t.Helper()
-	n.cmd = exec.Command(n.cluster.binary, append(args, n.PeerArgs()...)...)
+	// Not with the context of the test, which ends before its cleanups: they end the process.
+	n.cmd = exec.CommandContext(context.Background(), n.cluster.binary, append(args, n.PeerArgs()...)...)
 	n.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+RootToken, "KEYLEDGER_SECRET="+Secret)
 	n.cmd.Stderr = &n.log
 	if err := n.cmd.Start(); err != nil {

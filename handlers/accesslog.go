@@ -31,7 +31,7 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 	if x.route != nil {
 		handler = x.route.log
 	}
-	if !handler.Enabled(ctx, level) {
+	if !handler.Enabled(ctx, level) || !s.mayLog(x) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 10),
@@ -62,6 +62,18 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 	line := slog.NewRecord(x.started.Add(took), level, "request", 0)
 	line.AddAttrs(attrs...)
 	_ = handler.Handle(ctx, line) // a log that cannot be written is no reason not to answer
+}
+
+// mayLog tells whether a request has an access line. Who has no right token must not be able to fill the disk.
+func (s *Server) mayLog(x *Exchange) bool {
+	if x.unlogged || x.Status != http.StatusUnauthorized && x.Status != http.StatusTooManyRequests {
+		return !x.unlogged
+	}
+	left, ok := s.failures.lines.take()
+	if left > 0 {
+		s.config.Logger.Warn("requests without a right token have no access lines: there were too many", "requests", left)
+	}
+	return ok
 }
 
 // LogWriter gathers lines and writes them out together: when 64 KiB are full, and at the latest an interval after the

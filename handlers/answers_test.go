@@ -67,7 +67,7 @@ func cast(w *world) *strings.Replacer {
 }
 
 func (s *scenario) run(t *testing.T, c *contract) {
-	w := newWorld(t)
+	w := newWorld(t, func(c *handlers.Config, _ *ledger.Config) { c.AuthFailures = 1 })
 	w.contract = c
 	fill := cast(w)
 	header := make(map[string]string)
@@ -635,7 +635,12 @@ func everyRouteScenarios(routes []handlers.Route) []scenario {
 			w.log.Crash()
 			w.Later(200 * 365 * 24 * time.Hour)
 		}
-		list = append(list, off,
+		again := on("with a second bad token", 429, with("Authorization", "Bearer kl_neverseenbutlongenough"),
+			"Retry-After: 60", `RateLimit: "wrong-tokens";r=0;t=60`, `RateLimit-Policy: "wrong-tokens";q=1;w=60`, "code=rate_limited")
+		again.before = func(w *world) {
+			w.send(request("GET", "/v1/authorize", "", again.header))
+		}
+		list = append(list, off, again,
 			on("without a token", 401, with("Authorization", "-"), `WWW-Authenticate: Bearer realm="keyledger"`),
 			on("with a bad token", 401, with("Authorization", "Bearer kl_neverseenbutlongenough"),
 				`WWW-Authenticate: Bearer realm="keyledger", error="invalid_token"`))

@@ -18,6 +18,7 @@ const (
 	CodeMediaType    ledger.Code = "unsupported_media_type"
 	CodeMethod       ledger.Code = "method_not_allowed"
 	CodeRunning      ledger.Code = "idempotency_running" // the first request with this idempotency key is not done yet
+	CodeRateLimited  ledger.Code = "rate_limited"        // too many wrong tokens came from the client's address
 )
 
 // statusCancelled is what the access line and the metrics say of a request whose client went away (nginx's 499).
@@ -48,6 +49,8 @@ func StatusOf(code ledger.Code) int {
 		return http.StatusUnsupportedMediaType
 	case ledger.CodeIdempotency:
 		return http.StatusUnprocessableEntity
+	case CodeRateLimited:
+		return http.StatusTooManyRequests
 	case ledger.CodeOverloaded, ledger.CodeUnavailable, ledger.CodeStale:
 		return http.StatusServiceUnavailable
 	default:

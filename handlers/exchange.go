@@ -53,6 +53,8 @@ type Exchange struct {
 	sent    int       // bytes of a stream
 	err     error     // that was answered, or that ended a stream
 	trouble error     // that the answer does not tell: it could not be sent, or not be remembered
+
+	unlogged bool // it has no access line
 }
 
 // Handler answers one request by filling in the exchange, or returns an error; then the answer is the error's.

@@ -123,8 +123,10 @@ func TestAuthorizationMatrix(t *testing.T) {
 			})
 		}
 	}
-	if len(all) != len(slices.DeleteFunc(newWorld(t).Server.Routes(), func(r handlers.Route) bool { return all[r.Method+" "+r.Path] == right{} })) {
-		t.Error("there is a right for a route that is not there")
+	for name := range all {
+		if !slices.ContainsFunc(newWorld(t).Server.Routes(), func(r handlers.Route) bool { return r.Method+" "+r.Path == name }) {
+			t.Errorf("there is a right for %s, which is not there", name)
+		}
 	}
 }
 

@@ -22,6 +22,8 @@ type metrics struct {
 	streams   prometheus.Gauge
 	streamed  prometheus.Counter
 	dropped   prometheus.Counter
+	failed    prometheus.Counter
+	limited   prometheus.Counter
 	unmatched *routeMetrics
 }
 
@@ -60,13 +62,21 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "keyledger_streams_dropped_total",
 			Help: "Streams ended because the client did not take in time what was written.",
 		}),
+		failed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyledger_wrong_tokens_total",
+			Help: "Requests that presented a token which is not valid, however they were answered.",
+		}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyledger_wrong_tokens_limited_total",
+			Help: "Wrong tokens beyond the limit of their address, answered 429.",
+		}),
 	}
 	verifications := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyledger_verifications_total",
 		Help: "Tokens verified or authorized, by decision.",
 	}, []string{"code"})
 	for _, c := range []prometheus.Collector{m.requests, m.durations, m.inFlight, verifications,
-		m.streams, m.streamed, m.dropped} {
+		m.streams, m.streamed, m.dropped, m.failed, m.limited} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
 		}

@@ -47,6 +47,10 @@ type Config struct {
 	// TrustedProxies are believed about whom they speak for (X-Forwarded-For). Empty: nobody is.
 	TrustedProxies []netip.Prefix
 
+	// AuthFailures is how many wrong tokens from one address are answered 401 in a minute, the others 429; an IPv6 address
+	// counts with its /64. A right token is never refused. 0: all are answered 401.
+	AuthFailures int
+
 	MaxBody int64            // bytes of a request's body; DefaultMaxBody when 0
 	Timeout time.Duration    // of what waits for the log; DefaultTimeout when 0
 	Stream  StreamConfig     // of streams of events
@@ -75,6 +79,7 @@ type Server struct {
 	endpoints map[*mux.Route]*endpoint
 	exchanges sync.Pool
 	metrics   *metrics
+	failures  *failures
 	unmatched slog.Handler // of the access lines of requests that no route matched
 	once      *idempotency
 	streams   context.Context // ends when EndStreams is called
@@ -112,6 +117,7 @@ func New(c Config) (*Server, error) {
 		router:      mux.NewRouter().UseEncodedPath(),
 		endpoints:   make(map[*mux.Route]*endpoint),
 		metrics:     m,
+		failures:    newFailures(c.AuthFailures, c.Now),
 		once:        &idempotency{memo: c.Memo, keys: keys, now: c.Now},
 		noStore:     []string{"no-store"},
 		noSniff:     []string{"nosniff"},
@@ -136,6 +142,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.metrics.inFlight.Inc()
 	defer s.metrics.inFlight.Dec()
 	if x.err = s.answer(x); x.err != nil {
+		x.err = s.failures.refused(x, x.err)
 		x.refuse()
 	}
 	if s.config.Reads != nil {

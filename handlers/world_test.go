@@ -36,8 +36,14 @@ type world struct {
 
 func newWorld(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) *world {
 	t.Helper()
+	return newWorldOf(t, nil, change...)
+}
+
+// newWorldOf is a world whose server has dialects too.
+func newWorldOf(t *testing.T, mount func(*handlers.Server, *ledger.Service) error, change ...func(*handlers.Config, *ledger.Config)) *world {
+	t.Helper()
 	w := &world{t: t}
-	w.World = handlerstest.New(t, handlerstest.Options{Configure: func(config *handlers.Config, rules *ledger.Config) {
+	w.World = handlerstest.New(t, handlerstest.Options{Mount: mount, Configure: func(config *handlers.Config, rules *ledger.Config) {
 		config.Ready = w.ready
 		for _, c := range change {
 			c(config, rules)

@@ -1,7 +1,9 @@
 package projections
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -9,6 +11,11 @@ import (
 
 // Flush writes what is committed to disk, as Run does from time to time.
 func (v *Views) Flush() error { return v.db.Flush() }
+
+// Compact moves everything to the lowest level of Pebble, where it is after a while.
+func (v *Views) Compact(ctx context.Context) error {
+	return errors.Join(v.db.Flush(), v.db.Compact(ctx, []byte{0}, []byte{0xff}, false))
+}
 
 // SetVersion stores that the entries of a view have another version.
 func (v *Views) SetVersion(name string, version uint64) error {

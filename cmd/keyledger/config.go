@@ -65,7 +65,10 @@ type config struct {
 	webhookWaits    string
 	webhookSchedule []time.Duration // parsed from webhookWaits
 
-	asOfEvents      int
+	asOfEvents     int
+	authFailures   int
+	maxConnections int
+
 	maxStaleness    time.Duration
 	verifyIndex     string
 	drain           time.Duration
@@ -111,6 +114,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.asOfEvents, "as-of-events", ledger.DefaultPastEvents, "most events that a list as of a time is made of, in memory: about 500 MB a million")
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
+	f.IntVar(&c.authFailures, "auth-failures", 100, "wrong tokens from one address, of IPv6 one /64, that are answered 401 in a minute, the others 429; 0 for no limit")
+	f.IntVar(&c.maxConnections, "max-connections", 16384, "most HTTP connections at once; fewer where the limit of open files does not leave 1024 for the rest")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
 	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
 	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
@@ -234,6 +239,8 @@ func (c *config) checkRest() error {
 		c.parseNotices(),
 		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
 		c.parseWitnesses(),
+		needs(c.authFailures >= 0, "--auth-failures: 0 or more"),
+		needs(c.maxConnections > 0, "--max-connections: more than 0"),
 		needs(c.name != "", "--name: not empty"),
 		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),

@@ -112,6 +112,9 @@ func (n *node) listen(ctx context.Context) error {
 		return err
 	}
 	n.http = handlers.NewHTTPServer(n.gate, n.log, n.certificate)
+	if listener, err = n.bound(listener); err != nil {
+		return err
+	}
 	n.background("close the port", func(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { n.http.Close() })
 		if n.certificate != nil {
@@ -121,6 +124,20 @@ func (n *node) listen(ctx context.Context) error {
 	})
 	n.url = scheme + "://" + reachable(listener.Addr())
 	return n.announce("http.addr", listener.Addr())
+}
+
+// bound bounds the connections that a listener accepts.
+func (n *node) bound(listener net.Listener) (net.Listener, error) {
+	most := boundConnections(n.config.maxConnections, openFiles())
+	if most < n.config.maxConnections {
+		n.log.Warn("there may be fewer connections than wanted: raise the limit of open files (ulimit -n)",
+			"connections", most, "wanted", n.config.maxConnections)
+	}
+	connections, err := handlers.NewConnections(most, n.metrics)
+	if err != nil {
+		return nil, err
+	}
+	return connections.Bound(n.http, listener), nil
 }
 
 // announce writes where this process listens to a file of the data folder, for as long as it does.
@@ -302,6 +319,7 @@ func (n *node) newAPI(context.Context) error {
 		MetricsPublic:  n.config.metricsPublic,
 		Ready:          n.ready,
 		TrustedProxies: n.config.trustedProxies,
+		AuthFailures:   n.config.authFailures,
 	})
 	if err != nil {
 		return err

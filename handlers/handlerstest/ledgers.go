@@ -20,7 +20,7 @@ func (w *World) inMemory(t testing.TB) log {
 }
 
 // onJetStream gives a ledger on JetStream in this process, with views on disk.
-func (w *World) onJetStream(t testing.TB) log {
+func (w *World) onJetStream(t testing.TB, waiting int) log {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: t.TempDir()})
@@ -33,7 +33,7 @@ func (w *World) onJetStream(t testing.TB) log {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	l, err := jetstream.Open(ctx, conn, jetstream.Options{Server: server, Reads: time.Hour})
+	l, err := jetstream.Open(ctx, conn, jetstream.Options{Server: server, Reads: time.Hour, Queue: waiting})
 	if err != nil {
 		t.Fatal(err)
 	}

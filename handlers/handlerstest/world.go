@@ -32,6 +32,9 @@ type Options struct {
 	// disk. Else the ledger is in memory.
 	JetStream bool
 
+	// Waiting is how many appends may wait for JetStream; what is the default there when 0.
+	Waiting int
+
 	// Mount mounts dialects. nil: the native API is alone.
 	Mount func(*handlers.Server, *ledger.Service) error
 
@@ -85,11 +88,12 @@ type log interface {
 func New(t testing.TB, o Options) *World {
 	t.Helper()
 	w := &World{Root: RootToken, Metrics: prometheus.NewRegistry(), secrets: []string{RootToken}}
-	start := w.inMemory
+	var log log
 	if o.JetStream {
-		start = w.onJetStream
+		log = w.onJetStream(t, o.Waiting)
+	} else {
+		log = w.inMemory(t)
 	}
-	log := start(t)
 	w.Log, w.Queue = log, log
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)

@@ -50,6 +50,10 @@ type config struct {
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
 
+	auditReads     bool
+	readsKept      string
+	readsRetention time.Duration // parsed from readsKept; 0 without auditReads
+
 	dialects                       string
 	dialectList                    []string // parsed from dialects
 	imtegrateOrg                   string
@@ -107,6 +111,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.verifyIndex, "verify-index", "memory", "where the index of tokens is: memory (fast) or disk (small)")
 	f.StringSliceVar(&c.trusted, "trusted-proxies", nil, "networks (10.0.0.0/8) whose X-Forwarded-For is believed")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.BoolVar(&c.auditReads, "audit-reads", false, "record who reads what through the API; a read that cannot be recorded is refused")
+	f.StringVar(&c.readsKept, "audit-reads-retention", "90d", "how long recorded reads are kept, the same on every node: 1h or more, such as 90d")
 	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
 	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
 	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
@@ -220,6 +226,7 @@ func (c *config) checkRest() error {
 		c.parseNotices(),
 		needs(c.firstUsedRate >= 0 && c.firstUsedRate <= maxFirstUsedRate, fmt.Sprintf("--first-used-rate: 0 to %d", maxFirstUsedRate)),
 		c.parseWitnesses(),
+		c.parseReads(),
 		needs(c.name != "", "--name: not empty"),
 		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),

@@ -48,7 +48,7 @@ func withServer(run func() int) (code int, err error) {
 	}
 	data := filepath.Join(dir, "data")
 	stderr := new(bytes.Buffer)
-	server := exec.Command(program, "serve", "--data", data, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0")
+	server := exec.Command(program, "serve", "--data", data, "--http", "127.0.0.1:0", "--nats-listen", "127.0.0.1:0", "--audit-reads")
 	server.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+rootToken)
 	server.Stderr = stderr
 	if err := server.Start(); err != nil {

@@ -18,11 +18,11 @@ import (
 func newAuditCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Tell, export, verify and restore the whole history",
+		Short: "Tell, export, verify and restore the history, and tell who read it",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newReplayCommand(env), newExportCommand(env), newVerifyCommand(env), newImportCommand(env))
+	cmd.AddCommand(newReplayCommand(env), newExportCommand(env), newVerifyCommand(env), newImportCommand(env), newAuditReadsCommand(env))
 	return cmd
 }
 

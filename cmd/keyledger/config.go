@@ -51,6 +51,10 @@ type config struct {
 	trusted        []string
 	trustedProxies []netip.Prefix // parsed from trusted
 
+	auditReads     bool
+	readsKept      string
+	readsRetention time.Duration // parsed from readsKept; 0 without auditReads
+
 	dialects                       string
 	dialectList                    []string // parsed from dialects
 	imtegrateOrg                   string
@@ -117,6 +121,8 @@ func (c *config) flags(f *pflag.FlagSet) {
 	f.IntVar(&c.authFailures, "auth-failures", 100, "wrong tokens from one address, of IPv6 one /64, that are answered 401 in a minute, the others 429; 0 for no limit")
 	f.IntVar(&c.maxConnections, "max-connections", 16384, "most HTTP connections at once; fewer where the limit of open files does not leave 1024 for the rest")
 	f.BoolVar(&c.metricsPublic, "metrics-public", false, "answer /metrics without a token; else it takes the scope ledger:audit")
+	f.BoolVar(&c.auditReads, "audit-reads", false, "record who reads what through the API; a read that cannot be recorded is refused")
+	f.StringVar(&c.readsKept, "audit-reads-retention", "90d", "how long recorded reads are kept, the same on every node: 1h or more, such as 90d")
 	f.StringVar(&c.dialects, "dialects", dialectNames(), "vendors' APIs to serve beside the native one, with commas; none turns all off")
 	f.StringVar(&c.imtegrateOrg, "imtegrate-default-org", "", "org of callers of Imtegrate's routes whose key has none and who name none in X-Org-Id")
 	f.BoolVar(&c.agentexOpen, "agentex-open", false, "manage the keys of Agentex's agents without a token, from this machine; needs --http on loopback")
@@ -241,6 +247,7 @@ func (c *config) checkRest() error {
 		c.parseWitnesses(),
 		needs(c.authFailures >= 0, "--auth-failures: 0 or more"),
 		needs(c.maxConnections > 0, "--max-connections: more than 0"),
+		c.parseReads(),
 		needs(c.name != "", "--name: not empty"),
 		needs(!strings.ContainsFunc(c.origin, notInOrigin), "--origin: without spaces and +"),
 		needs(c.maxStaleness > 0, "--max-staleness: more than 0"),

@@ -47,6 +47,7 @@ type node struct {
 	heads       *ledger.Heads
 	feed        ledger.Feed
 	usage       *ledger.Usage
+	reads       *ledger.Reads // nil: they are not recorded
 	service     *ledger.Service
 	webhooks    *webhooks.Dispatcher
 	rootToken   string // minted at this start, to be shown

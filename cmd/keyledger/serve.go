@@ -183,6 +183,7 @@ func (n *node) openLedger(ctx context.Context) error {
 		Replicas:    n.config.replicas,
 		Fingerprint: fingerprint(n.secret),
 		Server:      n.server,
+		Reads:       n.config.readsRetention,
 		Registerer:  n.metrics,
 	})
 	if err != nil {
@@ -269,6 +270,7 @@ func (n *node) newAPI(context.Context) error {
 		return err
 	}
 	n.usage = ledger.NewUsage(n.events, 0)
+	n.makeReads()
 	network := &webhooks.Network{Private: n.config.webhookPrivate}
 	n.service = ledger.New(ledger.Config{
 		Log:          n.events,
@@ -277,6 +279,7 @@ func (n *node) newAPI(context.Context) error {
 		MaxStaleness: n.config.maxStaleness,
 		Usage:        n.usage,
 		Heads:        n.heads,
+		Reads:        n.events,
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
@@ -310,6 +313,7 @@ func (n *node) newAPI(context.Context) error {
 		Memo:           n.events,
 		Webhooks:       n.webhooks,
 		Queue:          n.events,
+		Reads:          n.reads,
 		Secret:         []byte(n.secret),
 		LedgerName:     n.config.name,
 		Version:        version(),
@@ -344,6 +348,9 @@ func (n *node) follow(ctx context.Context) error {
 	}
 	n.background("stop the views", func(ctx context.Context) error { return n.views.Run(ctx, n.events, n.events) })
 	n.background("flush usage", n.flushUsage)
+	if n.reads != nil {
+		n.background("store recorded reads", n.reads.Run)
+	}
 	if n.server != nil {
 		n.background("stop watching NATS", n.watchServer)
 	}

@@ -80,7 +80,7 @@ func TestSubscribersMayNotPublish(t *testing.T) {
 	r, other := h.pair()
 	before := h.stored()
 	for _, subject := range []string{
-		"ledger.acme.~.~." + r.key, "claim.token.x", "usage.batch", "$KV.MEMO.x", "anything", "_INBOX.key." + other.key + ".x",
+		"ledger.acme.~.~." + r.key, "claim.token.x", "usage.batch", "reads.batch", "$KV.MEMO.x", "anything", "_INBOX.key." + other.key + ".x",
 		"$JS.API.INFO", "$JS.API.ACCOUNT.INFO", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH", "$SYS.REQ.USER.INFO",
 		"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.INFO.LEDGER",
 		"$JS.API.STREAM.UPDATE.LEDGER", "$JS.API.STREAM.DELETE.LEDGER", "$JS.API.STREAM.PURGE.LEDGER",
@@ -100,6 +100,7 @@ func TestSubscribersMayNotPublish(t *testing.T) {
 		"$JS.API.CONSUMER.CREATE.LEDGER.mine.ledger.acme.>",
 		"$JS.API.CONSUMER.CREATE.LEDGER." + other.key + ".ledger.acme.>",
 		"$JS.API.CONSUMER.CREATE.USAGE." + r.key + ".usage.batch",
+		"$JS.API.CONSUMER.CREATE.READS." + r.key + ".reads.batch",
 		"$JS.API.CONSUMER.CREATE.KV_MEMO." + r.key + ".$KV.MEMO.>",
 		"$JS.API.CONSUMER.PAUSE.LEDGER." + r.key, "$JS.API.CONSUMER.RESET.LEDGER." + r.key,
 		"$JS.API.CONSUMER.UNPIN.LEDGER." + r.key, "$JS.API.CONSUMER.LEADER.STEPDOWN.LEDGER." + r.key,
@@ -136,7 +137,7 @@ func TestSubscribersMayNotSubscribe(t *testing.T) {
 	h := newHouse(t)
 	r, other := h.pair()
 	for _, subject := range []string{
-		">", "*", "ledger.>", "ledger.acme.>", "claim.>", "usage.batch", "$KV.MEMO.>", "$JS.>", "$JS.API.CONSUMER.>", "$SYS.>",
+		">", "*", "ledger.>", "ledger.acme.>", "claim.>", "usage.batch", "reads.batch", "$KV.MEMO.>", "$JS.>", "$JS.API.CONSUMER.>", "$SYS.>",
 		"_INBOX.>", "_INBOX.*.>", "_INBOX.key.>", "_INBOX.key.*.x", "_INBOX.key." + other.key + ".>", "subscribers.>", "heads.>",
 	} {
 		if _, err := r.SubscribeSync(subject); err != nil {

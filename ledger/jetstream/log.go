@@ -1,4 +1,4 @@
-// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, Memo and Queue of package ledger, on a
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, ReadLog, Memo and Queue of package ledger, on a
 // nats-server
 // inside this process (Embed) or on an external NATS (Connect).
 //

@@ -67,7 +67,7 @@ func (h *history) tell(cmd *cobra.Command, stdout io.Writer, newWriter func(*buf
 	bar.end()
 	switch {
 	case errors.Is(err, replay.ErrOrder) && h.file != "":
-		return fmt.Errorf("%s: %w", h.file, err)
+		return fmt.Errorf("%w: %s: %w", errFoundErrors, h.file, err)
 	case err != nil:
 		return err
 	case count == 0 && h.wanted.Key != "" && h.file != "":

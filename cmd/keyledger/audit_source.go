@@ -139,14 +139,14 @@ func openHistory(name string) (*opened, error) {
 	r, err := audit.NewReader(f)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%w: %s: %w", errFoundErrors, name, err)
 	}
 	return &opened{
 		source: r.Header().Source,
 		events: func(yield func(events.Event, error) bool) {
 			for e, err := range r.Events() {
 				if err != nil {
-					err = fmt.Errorf("%s: %w", name, err)
+					err = fmt.Errorf("%w: %s: %w", errFoundErrors, name, err)
 				}
 				if !yield(e, err) {
 					return

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"encoding/binary"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -97,7 +98,7 @@ func (l *listing) answer(scope string, owner ledger.Owner, page func(*ledger.Ser
 	if err != nil {
 		return err
 	}
-	if l.lines() && l.x.Request.Method != "HEAD" {
+	if l.lines() && l.x.Request.Method != http.MethodHead {
 		l.x.Stream = func(ctx context.Context, out *Outlet) error {
 			defer past.Close()
 			return l.follow(ctx, past, out, page)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -181,15 +182,19 @@ func TestAsOfSequence(t *testing.T) {
 // Pages of a list as of a moment are of that moment, whatever is created meanwhile, even if it bears the same time.
 func TestAsOfPages(t *testing.T) {
 	w, clock := frozen(t)
-	var last ledger.Key
+	var first, last ledger.Key
 	for i := range 25 {
 		last = w.key(ledger.Create{Name: fmt.Sprintf("key %d", i), Owner: ledger.Owner{Workspace: "acme"}}).Key
+		if i == 0 {
+			first = last
+		}
 		hasStatus(t, w.do("POST", "/v1/agents", fmt.Sprintf(`{"name":"a%d","workspace_id":"acme"}`, i), nil), http.StatusCreated)
 		hasStatus(t, w.do("POST", "/v1/webhooks", `{"url":"https://192.0.2.1","workspace_id":"acme"}`, nil), http.StatusCreated)
 	}
 	at := time.UnixMicro(clock.Load()).UTC().Format(time.RFC3339Nano)
 	for _, list := range []string{"/v1/workspaces/acme/keys?limit=10", "/v1/keys?limit=10", "/v1/agents?limit=10", "/v1/webhooks?limit=10"} {
 		want := strings.Join(w.pages(list, "id"), " ")
+		text := w.do("GET", strings.Replace(list, "limit=10", "limit=1000", 1), "", nil).text
 		sequence := uint64(w.log.Len())
 		var got []string
 		next := asOf(list, "at", at)
@@ -197,13 +202,19 @@ func TestAsOfPages(t *testing.T) {
 			a := w.do("GET", page, "", nil)
 			hasStatus(t, a, http.StatusOK)
 			for _, entry := range a.field("data").([]any) {
-				got = append(got, entry.(map[string]any)["id"].(string))
+				member := entry.(map[string]any)
+				got = append(got, member["id"].(string))
+				if name, ok := member["name"].(string); ok && !bytes.Contains(text, []byte(strconv.Quote(name))) {
+					t.Errorf("%s: has %s, of a later moment", page, name)
+				}
 			}
 			page = ""
 			if cursor, ok := a.field("next_cursor").(string); ok {
 				page = next + "&cursor=" + url.QueryEscape(cursor)
 			}
 			w.key(ledger.Create{Owner: ledger.Owner{Workspace: "acme"}})
+			renamed := fmt.Sprintf(`{"name":"renamed at %d"}`, w.log.Len())
+			hasStatus(t, w.do("PATCH", "/v1/keys/"+first.ID.String(), renamed, nil), http.StatusOK) // it is on the last page
 			hasStatus(t, w.do("POST", "/v1/agents", fmt.Sprintf(`{"name":"b%d","workspace_id":"acme"}`, w.log.Len()), nil), http.StatusCreated)
 		}
 		if strings.Join(got, " ") != want {

@@ -21,7 +21,13 @@ func TestMomentAtOfAnyClocks(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	rapid.Check(t, func(rt *rapid.T) {
 		log, now := ledgertest.NewLog(), start
-		times := rapid.SliceOfN(rapid.IntRange(0, 40), 0, 200).Draw(rt, "times")
+		times := make([]int, rapid.IntRange(0, 300).Draw(rt, "events"))
+		for i := range times {
+			times[i] = 1 + i/10
+		}
+		for range min(len(times), rapid.IntRange(0, 5).Draw(rt, "wrong")) {
+			times[rapid.IntRange(0, len(times)-1).Draw(rt, "event")] = rapid.IntRange(0, 40).Draw(rt, "time")
+		}
 		for _, after := range times {
 			now = start.Add(time.Duration(after) * time.Second)
 			appendAgent(rt, log, now)

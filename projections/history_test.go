@@ -382,8 +382,10 @@ func (h *history) compareLists(t *rapid.T, name string, got, want ledger.State) 
 			t.Fatalf("%s: %+v\n got %+v\nwant %+v", name, q, g, w)
 		}
 	}
+	half := want.Position() / 2
 	for _, q := range []ledger.AgentQuery{
 		{}, {Workspace: "acme"}, {Org: "o1"}, {Workspace: "w", Org: "o2"}, {Org: "o2", Name: "y"},
+		{Until: &half}, {Until: &half, Workspace: "acme"}, {Until: new(want.Position())},
 	} {
 		q.Limit = limit
 		if g, w := allAgents(t, got, q), allAgents(t, want, q); !slices.Equal(g, w) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -198,9 +199,10 @@ func (x *exchange) time(v jsontext.Value) time.Time {
 }
 
 func (x *exchange) seconds(v jsontext.Value) time.Duration {
-	n, err := strconv.ParseUint(string(v), 10, 32)
-	if err != nil {
+	n, err := strconv.ParseInt(string(v), 10, 64)
+	if err != nil || n < 0 || n > int64(math.MaxInt64/time.Second) {
 		x.fail("number of seconds")
+		return 0
 	}
 	return time.Duration(n) * time.Second
 }

@@ -94,26 +94,26 @@ func (r *Revoked) readJSON(x *exchange, name string, v jsontext.Value) {
 	}
 }
 
-func (p *Expiring) readJSON(x *exchange, name string, v jsontext.Value) {
+func (x *Expiring) readJSON(in *exchange, name string, v jsontext.Value) {
 	switch name {
 	case "key_id":
-		p.KeyID = x.uuid(v)
+		x.KeyID = in.uuid(v)
 	case "expires_at":
-		p.ExpiresAt = x.time(v)
+		x.ExpiresAt = in.time(v)
 	case "horizon_seconds":
-		p.Horizon = x.seconds(v)
+		x.Horizon = in.seconds(v)
 	}
 }
 
-func (p *Expired) readJSON(x *exchange, name string, v jsontext.Value) {
-	if x.id(&p.KeyID, "key_id", name, v); name == "expires_at" {
-		p.ExpiresAt = x.time(v)
+func (x *Expired) readJSON(in *exchange, name string, v jsontext.Value) {
+	if in.id(&x.KeyID, "key_id", name, v); name == "expires_at" {
+		x.ExpiresAt = in.time(v)
 	}
 }
 
-func (p *FirstUsed) readJSON(x *exchange, name string, v jsontext.Value) {
-	if x.id(&p.KeyID, "key_id", name, v); name == "used_at" {
-		p.At = x.time(v)
+func (u *FirstUsed) readJSON(in *exchange, name string, v jsontext.Value) {
+	if in.id(&u.KeyID, "key_id", name, v); name == "used_at" {
+		u.At = in.time(v)
 	}
 }
 

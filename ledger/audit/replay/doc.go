@@ -5,7 +5,7 @@
 //
 // A replay takes the same memory for any number of events. What the keys are at is kept packed, the most recent ones in
 // memory, up to Options.Memory, and the others in a temporary folder that is removed at the end. A packed key is what the
-// exchange form shows of it, about 150 bytes: there is no digest in it.
+// exchange form shows of it, about 100 bytes and its metadata: there is no digest in it.
 //
 // # Records in JSON
 //

@@ -54,7 +54,7 @@ func longKey(n int) uuid.UUID {
 	return uuid.UUID{1, 0x97, 0x8d, 0x2c, 0x8f, 0, 0x7a, 0, 0x80, 12: byte(n >> 24), 13: byte(n >> 16), 14: byte(n >> 8), 15: byte(n)}
 }
 
-// TestMemoryIsBounded replays 300,000 events of 210,000 keys, which are 60 MB of states, with 4 MiB for them: what is in use
+// TestMemoryIsBounded replays 300,000 events of 210,000 keys, whose states would take some 38 MB, with 4 MiB for them: what is in use
 // stays below a bound, and does not grow from a third of the way on.
 func TestMemoryIsBounded(t *testing.T) {
 	const n, bound = 300_000, 48 << 20

@@ -128,6 +128,8 @@ type bench struct {
 	subject *child // the server under test; nil while it is stopped
 	noop    *child
 	raw     *rawStream
+
+	exported bool // the ledger, to a file
 }
 
 // measure seeds the ledger and runs the rows.

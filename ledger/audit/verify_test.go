@@ -76,7 +76,7 @@ func TestRules(t *testing.T) {
 		}, []string{"key.enabled of a key that is revoked", "key.revoked of a key that is revoked", "key.first_used of a key that is revoked"}},
 		"another owner": {func(h *history) { h.add(t, events.KeySubject(&owner, keyID(1)), &events.Disabled{KeyID: keyID(1)}) },
 			[]string{"the key has another owner than before: ledger.other.~.~."}},
-		"a digest again": {func(h *history) { h.add(t, keySubject(1), rotation(digest(0), time.Time{})) }, []string{"its digest is that of event 1"}},
+		"a digest again":       {func(h *history) { h.add(t, keySubject(1), rotation(digest(0), time.Time{})) }, []string{"its digest is that of event 1"}},
 		"its own digest again": {func(h *history) { h.add(t, keySubject(1), rotation(digest(1), time.Time{})) }, []string{"its digest is that of event 2"}},
 		"a long grace": {func(h *history) { h.add(t, keySubject(1), rotation(digest(9), testTime(2).Add(8*24*time.Hour))) },
 			[]string{"the secret before the rotation lives longer than 168h"}},
@@ -88,7 +88,9 @@ func TestRules(t *testing.T) {
 			h.add(t, keySubject(1), &events.Updated{KeyID: keyID(1), ExpiresAt: new(testTime(3))})
 			h.add(t, keySubject(1), rotation(digest(9), testTime(3)))
 		}, []string{"the key is expired"}},
-		"an expiry in the past": {func(h *history) { h.add(t, keySubject(1), &events.Updated{KeyID: keyID(1), ExpiresAt: new(testTime(1))}) },
+		"an expiry in the past": {func(h *history) {
+			h.add(t, keySubject(1), &events.Updated{KeyID: keyID(1), ExpiresAt: new(testTime(1))})
+		},
 			[]string{"expires_at"}},
 		"disabled twice": {func(h *history) {
 			h.add(t, keySubject(1), &events.Enabled{KeyID: keyID(1)})

@@ -129,6 +129,8 @@ type bench struct {
 	noop    *child
 	raw     *rawStream
 	cluster *benchCluster
+
+	exported bool // the ledger, to a file
 }
 
 // measure seeds the ledger and runs the rows.

@@ -131,19 +131,22 @@ func settledMemory(ctx context.Context, pid int, window time.Duration) (float64,
 }
 
 // residentMemory reads VmRSS of proc_pid_status(5), in MiB.
-func residentMemory(pid int) (float64, error) {
+func residentMemory(pid int) (float64, error) { return memoryOf(pid, "VmRSS:") }
+
+// memoryOf reads a line of proc_pid_status(5), in MiB.
+func memoryOf(pid int, line string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {
-		value, ok := strings.CutPrefix(lines.Text(), "VmRSS:")
+		value, ok := strings.CutPrefix(lines.Text(), line)
 		if !ok {
 			continue
 		}
 		kB, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(value, "kB")), 64)
 		return kB / 1024, err
 	}
-	return 0, fmt.Errorf("no VmRSS in /proc/%d/status", pid)
+	return 0, fmt.Errorf("no %s in /proc/%d/status", line, pid)
 }

@@ -21,6 +21,8 @@ func benchRows() []row {
 		{"memory", "resident memory of the whole process, idle", target{valueBelow: 600}, measureMemory},
 		{"restart", "clean restart until /readyz", target{valueBelow: 4}, measureRestart},
 		{"restart-kill", "restart after kill -9 during creates until /readyz ÷ clean restart", target{valueBelow: 4, ratioAtMost: 2}, measureRestartKill},
+		{"audit-verify", "audit verify of an export of the whole ledger, offline", target{valueBelow: 20}, measureAuditVerify},
+		{"audit-memory", "most memory of such a process", target{valueBelow: 600}, measureAuditMemory},
 		{"verify-64", "verify of random keys, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.70}, measureVerify},
 		{"list-64", "list of 50 keys of an owner with a tenth of all, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.30}, measureList},
 		{"creates-1", "durable creates, 1 connection ÷ publishes by 1 publisher", target{ratioAtLeast: 0.7}, measureCreates(1)},

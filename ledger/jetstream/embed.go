@@ -131,6 +131,9 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
+	if err := checkBlocks(storeDir(s.options.Dir)); err != nil {
+		return err
+	}
 	ns, err := server.NewServer(options)
 	if err != nil {
 		return fmt.Errorf("jetstream: embedded server: %w", err)

@@ -99,6 +99,9 @@ func (w *worker) judge(head *ledger.SignedHead, status int, body []byte) (by not
 		if err != nil {
 			return by, unverified, err
 		}
+		if !bytes.HasPrefix(head.Note, []byte(n.Text+"\n— ")) { // the answer makes another note of it
+			return by, unverified, errors.New("its cosignature is of another text")
+		}
 		w.held = head.Size
 		return n.Sigs[0], cosigned, nil
 	case http.StatusConflict, http.StatusUnprocessableEntity:

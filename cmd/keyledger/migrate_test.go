@@ -110,7 +110,7 @@ func TestMigrateRefuses(t *testing.T) {
 	}
 	s.end(t, alone, exitOK)
 	url := externalNATS(t)
-	target := start(t, t.TempDir(), append(secret, "--nats", url, "--drain", "1ms")...)
+	target := start(t, t.TempDir(), append(secret, "--nats", url, "--drain", "1ms", "--first-used-rate", "0")...)
 	last := allEvents(t, target.client(t))
 	mark, err := os.ReadFile(alone + "/keyledger.json")
 	if err != nil {

@@ -110,6 +110,7 @@ func (o *tour) do(ctx context.Context, request func(context.Context, *client.Cli
 // traffic creates and verifies keys until it is ended.
 type traffic struct {
 	tour    *tour
+	again   bool // a create is repeated until it is answered; else the next one has another name
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 
@@ -121,10 +122,10 @@ type traffic struct {
 // workers is how many clients a traffic has.
 const workers = 8
 
-func newTraffic(t *testing.T, c *clustertest.Cluster, prefix string) *traffic {
+func newTraffic(t *testing.T, c *clustertest.Cluster, prefix string, again bool) *traffic {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
-	r := &traffic{tour: newTour(t, c), stop: stop, created: map[string]client.Issued{}}
+	r := &traffic{tour: newTour(t, c), again: again, stop: stop, created: map[string]client.Issued{}}
 	for i := range workers {
 		r.workers.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
@@ -143,8 +144,15 @@ func newTraffic(t *testing.T, c *clustertest.Cluster, prefix string) *traffic {
 // once creates a key and verifies it, wherever that is answered.
 func (r *traffic) once(ctx context.Context, name string) error {
 	var issued client.Issued
+	attempts, first := 0, name
 	err := r.tour.do(ctx, func(ctx context.Context, c *client.Client) (err error) {
-		issued, err = c.CreateKey(ctx, client.CreateKey{Name: name}, client.IdempotencyKey(name))
+		if r.again {
+			issued, err = c.CreateKey(ctx, client.CreateKey{Name: name}, client.IdempotencyKey(name))
+			return err
+		}
+		name = fmt.Sprintf("%s-%d", first, attempts)
+		attempts++
+		issued, err = c.CreateKey(ctx, client.CreateKey{Name: name})
 		return err
 	})
 	if err != nil {
@@ -190,7 +198,7 @@ func (r *traffic) end(t *testing.T, c *clustertest.Cluster, prefix string) {
 	}
 	for _, n := range c.Nodes {
 		on := onNode(t, n)
-		if _, err := on.Key(t.Context(), r.created[prefix+"-0-0"].ID, client.MinSequence(last)); err != nil {
+		if _, err := on.KeyPage(t.Context(), client.KeyQuery{}, "", 1, client.MinSequence(last)); err != nil {
 			t.Fatalf("%s: %v", n.Name, err)
 		}
 		stored := map[string]string{}
@@ -218,7 +226,7 @@ func (r *traffic) end(t *testing.T, c *clustertest.Cluster, prefix string) {
 
 // rollingRestart restarts each node in turn, the leader among them, while keys are created and verified.
 func rollingRestart(t *testing.T, c *clustertest.Cluster) {
-	r := newTraffic(t, c, "rolling")
+	r := newTraffic(t, c, "rolling", true)
 	for _, n := range c.Nodes {
 		r.await(t, 20)
 		n.Stop(t)
@@ -230,9 +238,10 @@ func rollingRestart(t *testing.T, c *clustertest.Cluster) {
 	r.end(t, c, "rolling")
 }
 
-// leaderKilled kills the node that leads: the others elect another one.
+// leaderKilled kills the node that leads: the others elect another one. A create that it was busy with is not repeated:
+// its claim on the Idempotency-Key is held for half a minute.
 func leaderKilled(t *testing.T, c *clustertest.Cluster) {
-	r := newTraffic(t, c, "killed")
+	r := newTraffic(t, c, prefix, false)
 	r.await(t, 20)
 	leader := c.Leader(t)
 	leader.Kill(t)
@@ -241,19 +250,22 @@ func leaderKilled(t *testing.T, c *clustertest.Cluster) {
 	t.Logf("creates go on %v after the leader was killed", time.Since(began))
 	leader.Start(t)
 	leader.AwaitReady(t)
-	r.end(t, c, "killed")
+	r.end(t, c, prefix)
 }
 
 // noMajority stops two of three nodes: the third one answers neither yes nor no.
-func noMajority(t *testing.T, c *clustertest.Cluster) {
+func noMajority(t *testing.T, c *clustertest.Cluster) { aloneWithoutMajority(t, c, c.Leader(t)) }
+
+// aloneWithoutMajority stops all nodes but one.
+func aloneWithoutMajority(t *testing.T, c *clustertest.Cluster, alone *clustertest.Node) {
+	t.Helper()
 	ctx := t.Context()
-	leader := c.Leader(t)
-	on := onNode(t, leader)
+	on := onNode(t, alone)
 	issued, err := on.CreateKey(ctx, client.CreateKey{Name: "before"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range c.Others(leader) {
+	for _, n := range c.Others(alone) {
 		n.Pause(t)
 	}
 	refused := func(err error) bool {
@@ -273,11 +285,11 @@ func noMajority(t *testing.T, c *clustertest.Cluster) {
 		return refused(err)
 	})
 	for path, want := range map[string]int{"/readyz": 503, "/healthz": 200} {
-		if got := leader.Status(path); got != want {
+		if got := alone.Status(path); got != want {
 			t.Errorf("%s answers %d, want %d", path, got, want)
 		}
 	}
-	for _, n := range c.Others(leader) {
+	for _, n := range c.Others(alone) {
 		n.Resume(t)
 	}
 	for _, n := range c.Nodes {

@@ -31,6 +31,18 @@ func Render(x *handlers.Exchange, err error) {
 	x.Body = append(fastapi.AppendProblems(x.Body, problems), '\n')
 }
 
+// coded gives the refusals of FastAPI a code: without one the access line would call them internal.
+func coded(handle handlers.Handler) handlers.Handler {
+	return func(x *handlers.Exchange) error {
+		err := handle(x)
+		var problems fastapi.Problems
+		if errors.As(err, &problems) || errors.Is(err, fastapi.ErrBody) {
+			return &ledger.Error{Code: ledger.CodeInvalid, Err: err}
+		}
+		return err
+	}
+}
+
 // refuse answers with one text. A client is told not to send again by itself what would only be refused again.
 func refuse(x *handlers.Exchange, status int, detail string) {
 	if status == http.StatusConflict {

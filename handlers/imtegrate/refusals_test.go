@@ -209,6 +209,17 @@ func TestOtherMethodsAndPaths(t *testing.T) {
 		refusedValue(`["header","keyledger-min-sequence"]`, "the header is not one whole number", `"x"`))
 }
 
+// A bad input is called that in the access line, and no fault of the server.
+func TestBadInputIsLoggedAsSuch(t *testing.T) {
+	w := newWorld(t, handlerstest.Options{}, "")
+	for body, status := range map[string]int{`{}`: 422, `{"name":"x"}`: 422, "\xff": 400} {
+		w.Refuses(t, w.request("POST", "/v1/api-keys", body), status)
+		if line := w.Lines.Last(); line["code"] != "invalid" || line["status"] != float64(status) {
+			t.Errorf("%q is logged as %v", body, line)
+		}
+	}
+}
+
 // What goes wrong in the ledger is told in the vendor's form too.
 func TestTroubleOfTheLedger(t *testing.T) {
 	w := newWorld(t, handlerstest.Options{}, "")

@@ -29,13 +29,17 @@ func Routes(c Config) ([]handlers.Route, error) {
 	}
 	a := &api{Config: c, env: regexp.MustCompile(`^(test|live)$`)}
 	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
-	return []handlers.Route{
+	routes := []handlers.Route{
 		{Method: post, Path: "/v1/api-keys", Handle: a.create, AnyQuery: true, Public: true, Command: true},
 		{Method: get, Path: "/v1/api-keys", Handle: a.list, AnyQuery: true, Remote: true},
 		{Method: del, Path: "/v1/api-keys/{id}", Handle: a.remove, AnyQuery: true, Remote: true},
 		{Method: post, Path: "/v1/api-keys/{id}/revoke", Handle: a.revoke, AnyQuery: true, Remote: true},
 		{Method: get, Path: "/openapi/imtegrate.json", Handle: openAPI, AnyQuery: true, Public: true},
-	}, nil
+	}
+	for i := range routes {
+		routes[i].Handle = coded(routes[i].Handle)
+	}
+	return routes, nil
 }
 
 // openAPI is GET /openapi/imtegrate.json.

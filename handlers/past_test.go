@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,36 +25,39 @@ type recorded struct {
 	text string
 }
 
-// What is answered as of a time is what was answered then, byte for byte, whatever happened since.
+// What is answered as of a time is what was answered then, byte for byte, whatever happened since. Every check makes the history
+// of one ledger longer, and asks for something of its past.
 func TestAsOfIsWhatWasAnswered(t *testing.T) {
+	w := newWorld(t)
+	var keys []string
+	var ofKeys, lists []recorded
 	rapid.Check(t, func(rt *rapid.T) {
-		w := newWorld(t)
-		var keys []string
-		var answers []recorded
-		for range rapid.IntRange(3, 12).Draw(rt, "steps") {
-			w.step(rt, &keys)
-			w.Later(time.Duration(rapid.IntRange(1, 3000).Draw(rt, "ms")) * time.Millisecond)
-			paths := []string{"/v1/keys?limit=1000", "/v1/workspaces/acme/keys", "/v1/keys?status=expired", "/v1/agents?workspace_id=acme"}
-			for _, id := range keys {
-				paths = append(paths, "/v1/keys/"+id)
-			}
-			for _, path := range paths {
-				at := w.Now()
-				a := w.do("GET", path, "", nil)
-				answers = append(answers, recorded{at, path, a.StatusCode, unused(a.text)})
-			}
+		w.step(rt, &keys)
+		w.Later(time.Duration(rapid.IntRange(1, 3000).Draw(rt, "ms")) * time.Millisecond)
+		for _, path := range []string{"/v1/keys?limit=1000", "/v1/workspaces/acme/keys", "/v1/keys?status=expired", "/v1/agents?workspace_id=acme"} {
+			lists = append(lists, w.record(path))
 		}
-		lists := rapid.SliceOfN(rapid.IntRange(0, len(answers)-1), 4, 4).Draw(rt, "lists") // each is made of the whole ledger
-		for i, then := range answers {
-			if !strings.HasPrefix(then.path, "/v1/keys/") && !slices.Contains(lists, i) {
-				continue
-			}
+		for _, id := range keys[max(0, len(keys)-5):] {
+			ofKeys = append(ofKeys, w.record("/v1/keys/"+id))
+		}
+		asked := []recorded{rapid.SampledFrom(lists).Draw(rt, "list")} // one only: it is made of the whole ledger
+		if len(ofKeys) > 0 {
+			asked = append(asked, rapid.SliceOfN(rapid.SampledFrom(ofKeys), 5, 5).Draw(rt, "keys")...)
+		}
+		for _, then := range asked {
 			a := w.do("GET", asOf(then.path, "at", then.at.Format(time.RFC3339Nano)), "", nil)
 			if a.StatusCode != then.code || unused(a.text) != then.text {
 				rt.Fatalf("%s as of %s\n got %s\nwant %s", then.path, then.at, a.text, then.text)
 			}
 		}
 	})
+}
+
+// record asks for a path now.
+func (w *world) record(path string) recorded {
+	at := w.Now()
+	a := w.do("GET", path, "", nil)
+	return recorded{at, path, a.StatusCode, unused(a.text)}
 }
 
 // unused is an answer with keys that were never used: uses are not in the ledger.

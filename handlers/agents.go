@@ -51,10 +51,6 @@ func (a *api) agent(x *Exchange) error {
 
 // listAgents is GET /v1/agents.
 func (a *api) listAgents(x *Exchange) error {
-	return a.asOf(x, func(then *api) error { return then.agents(x) })
-}
-
-func (a *api) agents(x *Exchange) error {
 	p := x.Query
 	limit, err := p.limit()
 	if err != nil {
@@ -65,13 +61,19 @@ func (a *api) agents(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	page, err := a.service.Agents(x.Context(), &x.Principal, &ledger.AgentQuery{
+	q := &ledger.AgentQuery{
 		Workspace: p["workspace_id"],
 		Org:       p["org_id"],
 		Name:      p["name"],
 		Limit:     limit,
 		After:     string(place),
-	})
+	}
+	return a.asOf(x, func(then *api) error { return then.agents(x, q, here) })
+}
+
+// agents answers one page of agents. here names the list in cursors.
+func (a *api) agents(x *Exchange, q *ledger.AgentQuery, here []byte) error {
+	page, err := a.service.Agents(x.Context(), &x.Principal, q)
 	if err != nil {
 		return err
 	}

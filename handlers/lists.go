@@ -22,17 +22,6 @@ func keyFilters(given string) []string {
 
 // keys answers one page of keys, of now or as of a moment. owner names the parameter that the path gives.
 func (a *api) keys(x *Exchange, owner string) error {
-	if x.Query["at"] == "" && x.Query["at_seq"] == "" {
-		return a.list(x, owner)
-	}
-	if err := x.Query.none("uses of keys are not in the ledger", "used_before", "unused_since"); err != nil {
-		return err
-	}
-	return a.asOf(x, func(then *api) error { return then.list(x, owner) })
-}
-
-// list answers one page of keys.
-func (a *api) list(x *Exchange, owner string) error {
 	p := x.Query
 	if owner != "" {
 		if p == nil {
@@ -52,9 +41,14 @@ func (a *api) list(x *Exchange, owner string) error {
 	if q.After, err = keyCursor(place); err != nil {
 		return err
 	}
+	return a.asOf(x, func(then *api) error { return then.list(x, &q, here) })
+}
+
+// list answers one page of keys. here names the list in cursors.
+func (a *api) list(x *Exchange, q *ledger.Query, here []byte) error {
 	q.Now = a.now()
 	q.Room = &x.room
-	page, err := a.service.Keys(x.Context(), &x.Principal, &q)
+	page, err := a.service.Keys(x.Context(), &x.Principal, q)
 	if err != nil {
 		return err
 	}
@@ -87,6 +81,11 @@ func (a *api) appendNext(b, list, place []byte) []byte {
 
 // keyQuery is the query of a list of keys, but for its place.
 func (p Parameters) keyQuery() (q ledger.Query, err error) {
+	if p["at"] != "" || p["at_seq"] != "" {
+		if err := p.none("uses of keys are not in the ledger", "used_before", "unused_since"); err != nil {
+			return q, err
+		}
+	}
 	q = ledger.Query{
 		Workspace:  p["workspace_id"],
 		Org:        p["org_id"],

@@ -125,12 +125,16 @@ type PastState interface {
 // Replay makes the state as of an event. It tells progress how much is done, of how much, now and then.
 type Replay func(ctx context.Context, until uint64, progress func(done, total uint64)) (PastState, error)
 
-// Past gives a Service whose reads answer as of a moment, until release is called. It replays the ledger up to there, unless
-// that was done a moment ago, and tells progress about it. A ledger that was too long then is CodeInvalid; when too many
-// are replayed already, or one for this principal, CodeOverloaded.
-func (s *Service) Past(ctx context.Context, p *Principal, m Moment, progress func(done, total uint64)) (then *Service, release func(), err error) {
+// Past gives a Service whose reads answer as of a moment, until release is called: scope ledger:keys:read. It replays the
+// ledger up to there, unless that was done a moment ago, and tells progress about it. A ledger that was too long then is
+// CodeInvalid; when too many are replayed already, or one for this principal, CodeOverloaded.
+func (s *Service) Past(ctx context.Context, p *Principal, m Moment, progress func(done, total uint64)) (
+	then *Service, release func(), err error) {
+	if err := p.may(ScopeRead); err != nil {
+		return nil, nil, err
+	}
 	if m.Sequence > mostReplayed {
-		return nil, nil, invalid("at", "the ledger had %d events then; lists are replayed of at most %d: read single keys, or replay an export",
+		return nil, nil, invalid("at", "the ledger had %d events then, and lists are made of at most %d: read single keys",
 			m.Sequence, mostReplayed)
 	}
 	state, release, err := s.pasts.get(ctx, p.name(), m.Sequence, progress)

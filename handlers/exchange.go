@@ -92,14 +92,6 @@ func (x *Exchange) Var(name string) string {
 	return v
 }
 
-// actor names the principal: the id of its key, or its name. Empty: there is none.
-func (x *Exchange) actor() string {
-	if x.Principal.KeyID != (uuid.UUID{}) {
-		return x.Principal.KeyID.String()
-	}
-	return x.Principal.Actor
-}
-
 // KeyID is the path variable "id" as the id of a key: CodeNotFound when no key can have it.
 func (x *Exchange) KeyID() (uuid.UUID, error) {
 	id, err := uuid.Parse(x.Var("id"))

@@ -137,7 +137,7 @@ func (s *Service) Past(ctx context.Context, p *Principal, m Moment, progress fun
 		return nil, nil, invalid("at", "the ledger had %d events then, and lists are made of at most %d: read single keys",
 			m.Sequence, mostReplayed)
 	}
-	state, release, err := s.pasts.get(ctx, p.name(), m.Sequence, progress)
+	state, release, err := s.pasts.get(ctx, p.Name(), m.Sequence, progress)
 	if err != nil {
 		var refused *Error
 		if errors.As(err, &refused) {
@@ -157,11 +157,3 @@ func (s *Service) Past(ctx context.Context, p *Principal, m Moment, progress fun
 
 // Close lets go of the states of the past that are kept. Nothing of them may be asked any more.
 func (s *Service) Close() { s.pasts.close() }
-
-// name names a principal among those of its node.
-func (p *Principal) name() string {
-	if p.KeyID != (uuid.UUID{}) {
-		return p.KeyID.String()
-	}
-	return p.Actor
-}

@@ -90,25 +90,23 @@ func (s *Service) KeyAt(ctx context.Context, p *Principal, id uuid.UUID, m Momen
 		return Key{}, failed(err)
 	}
 	var k Key
-	for from := uint64(1); from != 0; {
+	for from := uint64(1); from <= m.Sequence; {
 		sequences, err := s.state.History(ctx, id, from, MaxPage)
 		if err != nil {
 			return Key{}, failed(err)
 		}
-		from = 0
-		if len(sequences) == MaxPage {
-			from = sequences[MaxPage-1] + 1
-		}
-		if n := sort.Search(len(sequences), func(i int) bool { return sequences[i] > m.Sequence }); n < len(sequences) {
-			sequences, from = sequences[:n], 0
-		}
-		list, err := s.events(ctx, sequences)
+		then := sort.Search(len(sequences), func(i int) bool { return sequences[i] > m.Sequence })
+		list, err := s.events(ctx, sequences[:then])
 		if err != nil {
 			return Key{}, err
 		}
 		for i := range list {
 			k = Evolve(k, &list[i])
 		}
+		if len(sequences) < MaxPage {
+			break
+		}
+		from = sequences[MaxPage-1] + 1
 	}
 	if k.CreatedAt.IsZero() {
 		return Key{}, notFound("key")

@@ -64,6 +64,11 @@ func (x *Exchange) Header() http.Header { return x.writer.Header() }
 // Context is the context of the request.
 func (x *Exchange) Context() context.Context { return x.Request.Context() }
 
+// limited is the context for what waits for the log.
+func (x *Exchange) limited() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(x.Context(), x.server.config.Timeout)
+}
+
 // Origin is where the request came from: the client's address, read through trusted proxies, and its user agent.
 func (x *Exchange) Origin() events.Origin { return x.origin }
 

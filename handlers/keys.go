@@ -104,7 +104,7 @@ func (a *api) getKey(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if m, asked, err := a.moment(x.Context(), x.Query); err != nil {
+	if m, asked, err := a.moment(x); err != nil {
 		return err
 	} else if asked {
 		return a.keyAt(x, id, m)
@@ -124,7 +124,9 @@ func (a *api) getKey(x *Exchange) error {
 
 // keyAt answers with a key as of a moment. It bears no ETag: that would be taken for one of the present.
 func (a *api) keyAt(x *Exchange, id uuid.UUID, m ledger.Moment) error {
-	key, err := a.service.KeyAt(x.Context(), &x.Principal, id, m)
+	ctx, cancel := x.limited()
+	defer cancel()
+	key, err := a.service.KeyAt(ctx, &x.Principal, id, m)
 	if err != nil {
 		return err
 	}

@@ -9,32 +9,37 @@ import (
 )
 
 // moment is the moment that the parameters at and at_seq say; asked false when there is none: the present.
-func (a *api) moment(ctx context.Context, p Parameters) (m ledger.Moment, asked bool, err error) {
-	at, err := p.moment("at")
-	if err != nil {
-		return m, false, err
+func (a *api) moment(x *Exchange) (m ledger.Moment, asked bool, err error) {
+	_, byTime := x.Query["at"]
+	_, bySequence := x.Query["at_seq"]
+	if !byTime && !bySequence {
+		return m, false, nil
 	}
-	switch _, sequence := p["at_seq"]; {
-	case sequence && !at.IsZero():
-		return m, false, invalid("at_seq", "there is at already: give one of them")
-	case sequence:
-		n, err := p.sequence("at_seq", 0)
+	if byTime && bySequence {
+		return m, true, invalid("at_seq", "there is at already: give one of them")
+	}
+	ctx, cancel := x.limited()
+	defer cancel()
+	if byTime {
+		at, err := x.Query.moment("at")
 		if err != nil {
-			return m, false, err
+			return m, true, err
 		}
-		m, err = a.service.MomentOf(ctx, n)
-		return m, true, err
-	case !at.IsZero():
 		m, err = a.service.MomentAt(ctx, at)
 		return m, true, err
 	}
-	return m, false, nil
+	sequence, err := x.Query.sequence("at_seq", 0)
+	if err != nil {
+		return m, true, err
+	}
+	m, err = a.service.MomentOf(ctx, sequence)
+	return m, true, err
 }
 
-// asOf lets answer append its body by reads of the present or, if the query says a moment, of the ledger as of then. A client that
-// accepts NDJSON is told meanwhile how far that is: the answer is the last line.
+// asOf lets answer append its body by reads of the present or, if the query says a moment, of the ledger as of then. A
+// client that accepts NDJSON is told meanwhile how far that is: the answer is the last line.
 func (a *api) asOf(x *Exchange, answer func(then *api) error) error {
-	m, asked, err := a.moment(x.Context(), x.Query)
+	m, asked, err := a.moment(x)
 	if err != nil {
 		return err
 	}
@@ -64,7 +69,8 @@ func (a *api) asOf(x *Exchange, answer func(then *api) error) error {
 }
 
 // replayed lets answer append its body by reads as of a moment.
-func (a *api) replayed(ctx context.Context, x *Exchange, m ledger.Moment, progress func(done, total uint64), answer func(then *api) error) error {
+func (a *api) replayed(ctx context.Context, x *Exchange, m ledger.Moment, progress func(done, total uint64),
+	answer func(then *api) error) error {
 	service, release, err := a.service.Past(ctx, &x.Principal, m, progress)
 	if err != nil {
 		return err

@@ -174,7 +174,7 @@ func (s *Server) answer(x *Exchange) (err error) {
 		return x.route.Handle(x)
 	}
 	request := x.Request
-	ctx, cancel := context.WithTimeout(request.Context(), s.config.Timeout)
+	ctx, cancel := x.limited()
 	defer func() { // the deadline is not that of a stream
 		cancel()
 		x.Request = request

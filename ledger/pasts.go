@@ -10,7 +10,7 @@ import (
 
 // Bounds of the states that are kept as of moments.
 const (
-	mostReplayed = 2_000_000       // events: their state takes about a gigabyte
+	mostReplayed = 2_000_000       // events: a million take some 500 MB, and as much again while they are replayed
 	mostPasts    = 2               // states that are kept
 	mostReplays  = 4               // callers that replay or wait for it
 	pastKept     = 2 * time.Minute // after the last use
@@ -40,8 +40,9 @@ func newPasts(replay Replay) *pasts {
 }
 
 // get gives the state as of a sequence until release is called.
-func (c *pasts) get(ctx context.Context, caller string, sequence uint64, progress func(done, total uint64)) (State, func(), error) {
-	if c == nil || c.replay == nil {
+func (c *pasts) get(ctx context.Context, caller string, sequence uint64, progress func(done, total uint64)) (
+	State, func(), error) {
+	if c.replay == nil {
 		return nil, nil, errors.New("ledger: no state of the past can be made here")
 	}
 	if p := c.use(sequence); p != nil {

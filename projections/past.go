@@ -11,9 +11,9 @@ import (
 	"keyledger/ledger"
 )
 
-// Past builds views in memory as of the event with a sequence, by the code that builds those of the present. Uses of keys are not in
-// the log, so there are none. It tells progress now and then how much is done, and fails when ctx ends. The views answer
-// until Close.
+// Past builds views in memory as of the event with a sequence, by the code that builds those of the present. Uses of keys
+// are not in the log, so there are none. It tells progress now and then how much is done, and fails when ctx ends. The
+// views answer until Close.
 func Past(ctx context.Context, log ledger.Log, until uint64, progress func(done, total uint64)) (*Views, error) {
 	v, err := Open(Options{Dir: "past", FS: vfs.NewMem(), DiskIndex: true})
 	if err != nil {

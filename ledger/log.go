@@ -19,6 +19,15 @@ type Batch struct {
 	Pending  uint64           // messages known to be stored after the last of these; 0: caught up
 }
 
+// Until is the messages of the batch up to a sequence.
+func (b *Batch) Until(sequence uint64) []events.Message {
+	n := len(b.Messages)
+	for n > 0 && b.Messages[n-1].Sequence > sequence {
+		n--
+	}
+	return b.Messages[:n]
+}
+
 // Errors of a Log, to be tested with errors.Is.
 var (
 	// ErrConflict: a guard did not hold; nothing was stored.

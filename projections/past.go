@@ -47,20 +47,16 @@ func (b *beginning) Last(context.Context) (uint64, error) { return b.until, nil 
 // Tail hands over what there is, and fails with errReached then.
 func (b *beginning) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) error) error {
 	return b.Log.Tail(ctx, from, func(batch ledger.Batch) error {
-		n := len(batch.Messages)
-		for n > 0 && batch.Messages[n-1].Sequence > b.until {
-			n--
-		}
-		batch.Messages, batch.Pending = batch.Messages[:n], 0
+		batch.Messages = batch.Until(b.until)
 		done := uint64(0)
-		if n > 0 {
+		if n := len(batch.Messages); n > 0 {
 			done = batch.Messages[n-1].Sequence
 			batch.Pending = b.until - done
 		}
 		if err := handle(batch); err != nil {
 			return err
 		}
-		if now := time.Now(); n > 0 && now.Sub(b.told) >= progressEvery {
+		if now := time.Now(); done > 0 && now.Sub(b.told) >= progressEvery {
 			b.told = now
 			b.progress(done, b.until)
 		}

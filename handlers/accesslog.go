@@ -42,7 +42,7 @@ func (s *Server) logAccess(x *Exchange, took time.Duration) {
 		slog.String("ip", x.origin.IP),
 		slog.String("request_id", x.RequestID),
 	)
-	if by := x.actor(); by != "" {
+	if by := x.Principal.Name(); by != "" {
 		attrs = append(attrs, slog.String("by", by))
 	}
 	if x.keyID != (uuid.UUID{}) {

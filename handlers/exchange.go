@@ -66,6 +66,11 @@ func (x *Exchange) Header() http.Header { return x.writer.Header() }
 // Context is the context of the request.
 func (x *Exchange) Context() context.Context { return x.Request.Context() }
 
+// limited is the context for what waits for the log.
+func (x *Exchange) limited() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(x.Context(), x.server.config.Timeout)
+}
+
 // Origin is where the request came from: the client's address, read through trusted proxies, and its user agent.
 func (x *Exchange) Origin() events.Origin { return x.origin }
 
@@ -92,14 +97,6 @@ func (x *Exchange) Var(name string) string {
 		return ""
 	}
 	return v
-}
-
-// actor names the principal: the id of its key, or its name. Empty: there is none.
-func (x *Exchange) actor() string {
-	if x.Principal.KeyID != (uuid.UUID{}) {
-		return x.Principal.KeyID.String()
-	}
-	return x.Principal.Actor
 }
 
 // KeyID is the path variable "id" as the id of a key: CodeNotFound when no key can have it.

@@ -67,7 +67,7 @@ func (i *idempotency) run(x *Exchange, values, asked []string, handle func() err
 		return invalid("Idempotency-Key", "the header must be one value of 1 to 255 visible ASCII characters")
 	}
 	r := x.Request
-	one := &attempt{idempotency: i, x: x, handle: handle, key: key, principal: x.actor()}
+	one := &attempt{idempotency: i, x: x, handle: handle, key: key, principal: x.Principal.Name()}
 	one.name = base64.RawURLEncoding.EncodeToString(mac(i.keys.name, one.principal, key))
 	now := i.now().UnixMicro()
 	one.mine = claim{

@@ -124,7 +124,7 @@ func (a *api) getKey(x *Exchange) error {
 
 // keyAt answers with a key as of a moment. It bears no ETag: that would be taken for one of the present.
 func (a *api) keyAt(x *Exchange, id uuid.UUID, m ledger.Moment) error {
-	ctx, cancel := context.WithTimeout(x.Context(), x.server.config.Timeout)
+	ctx, cancel := x.limited()
 	defer cancel()
 	key, err := a.service.KeyAt(ctx, &x.Principal, id, m)
 	if err != nil {

@@ -30,7 +30,7 @@ func (a *api) moment(x *Exchange) (*ledger.Moment, error) {
 	if !bySequence && at.IsZero() {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(x.Context(), x.server.config.Timeout)
+	ctx, cancel := x.limited()
 	defer cancel()
 	var m ledger.Moment
 	switch {

@@ -17,7 +17,7 @@ import (
 // record records the exchange, if it read something for a principal, before its answer is sent. What cannot be recorded is
 // refused.
 func (s *Server) record(x *Exchange) {
-	if x.route == nil || x.route.Method != http.MethodGet || x.route.Unaudited || x.actor() == "" {
+	if x.route == nil || x.route.Method != http.MethodGet || x.route.Unaudited || x.Principal.Name() == "" {
 		return
 	}
 	read := x.read(s.config.Now())
@@ -35,7 +35,7 @@ func (x *Exchange) read(now time.Time) events.Read {
 	}
 	return events.Read{
 		Time:      now.UTC().Truncate(time.Microsecond),
-		Actor:     x.actor(),
+		Actor:     x.Principal.Name(),
 		Origin:    x.origin,
 		RequestID: x.RequestID,
 		Route:     x.route.Method + " " + x.route.Path,

@@ -185,7 +185,7 @@ func (s *Server) answer(x *Exchange) (err error) {
 		return x.route.Handle(x)
 	}
 	request := x.Request
-	ctx, cancel := context.WithTimeout(request.Context(), s.config.Timeout)
+	ctx, cancel := x.limited()
 	defer func() { // the deadline is not that of a stream
 		cancel()
 		x.Request = request
@@ -232,7 +232,7 @@ func (s *Server) command(x *Exchange) error {
 // runs it. asked is what the change depends on beside the method, the target, If-Match and the body.
 func (x *Exchange) Once(change func() error, asked ...string) error {
 	keys := x.Request.Header["Idempotency-Key"]
-	if len(keys) == 0 || x.actor() == "" {
+	if len(keys) == 0 || x.Principal.Name() == "" {
 		return change()
 	}
 	body, err := x.RawInput()

@@ -215,12 +215,8 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 	if len(c.RequestID) > MaxRequestID || !isVisible(c.RequestID) {
 		return events.Event{}, invalid("request_id", "must be at most %d visible ASCII characters", MaxRequestID)
 	}
-	actor := orDefault(c.Principal.Actor, "system")
-	if c.Principal.KeyID != uuid.Nil {
-		actor = c.Principal.KeyID.String()
-	}
 	return events.Event{
-		Header:  events.Header{ID: id, Time: now, Actor: actor, RequestID: c.RequestID},
+		Header:  events.Header{ID: id, Time: now, Actor: orDefault(c.Principal.Name(), "system"), RequestID: c.RequestID},
 		Origin:  c.Origin,
 		Payload: body,
 	}, nil

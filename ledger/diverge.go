@@ -102,9 +102,7 @@ func (h *Heads) compare(ctx context.Context, from, to uint64, pause time.Duratio
 	}
 	read := uint64(0)
 	err := h.config.Log.Tail(ctx, from, func(b Batch) error {
-		for len(b.Messages) > 0 && b.Messages[len(b.Messages)-1].Sequence > to {
-			b.Messages = b.Messages[:len(b.Messages)-1]
-		}
+		b.Messages = b.Until(to)
 		if err := h.compareBatch(b); err != nil {
 			return err
 		}

@@ -22,6 +22,15 @@ type Batch struct {
 	AsOf     time.Time        // when no more than these and Pending were stored; zero: now
 }
 
+// Until is the messages of the batch up to a sequence.
+func (b *Batch) Until(sequence uint64) []events.Message {
+	n := len(b.Messages)
+	for n > 0 && b.Messages[n-1].Sequence > sequence {
+		n--
+	}
+	return b.Messages[:n]
+}
+
 // Errors of a Log, to be tested with errors.Is.
 var (
 	// ErrConflict: a guard did not hold; nothing was stored.

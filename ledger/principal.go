@@ -19,6 +19,14 @@ type Principal struct {
 	digest Digest // of the token that it came with; zero: it came without
 }
 
+// Name names the principal: the id of its key, or Actor. Empty: it is nobody.
+func (p *Principal) Name() string {
+	if p.KeyID != uuid.Nil {
+		return p.KeyID.String()
+	}
+	return p.Actor
+}
+
 // presents tells whether the token that p came with is still one of k, its key.
 func (p *Principal) presents(k *Key, now time.Time) bool {
 	return p.digest == Digest{} || p.digest == k.Digest || p.digest == k.PreviousDigest && now.Before(k.PreviousExpiresAt)

@@ -37,7 +37,8 @@ func newBenchCommand() *cobra.Command {
 		Short: "Measure this machine: each figure against a raw baseline of the same run",
 		Long: `Measures keyledger on this machine. Server and load generator are processes of their own, on loopback, with a data
 folder that is removed at the end. Every figure is compared with a raw baseline that is measured in turn with it; the
-medians are shown, those of reads after a measurement that does not count. Exits 1 when a request was answered wrongly; a figure that misses its target is only shown as such.
+medians are shown, those of reads after a measurement that does not count. Exits 1 when a request was answered wrongly;
+a figure that misses its target is only shown as such.
 
 The rows are ` + strings.Join(rowNames(), ", ") + ".",
 		Args: cobra.NoArgs,

@@ -10,7 +10,8 @@ import (
 // asOfEvents is how many events the key has whose past is read.
 const asOfEvents = 20
 
-// measureAsOf reads a key at the time of one of its events in the middle, over one connection. The value is the 99th percentile.
+// measureAsOf reads a key at the time of one of its events in the middle, over one connection. The value is the 99th
+// percentile.
 func measureAsOf(ctx context.Context, b *bench) (figure, error) {
 	server, err := b.server(ctx)
 	if err != nil {

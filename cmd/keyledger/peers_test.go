@@ -241,6 +241,7 @@ func rollingRestart(t *testing.T, c *clustertest.Cluster) {
 // leaderKilled kills the node that leads: the others elect another one. A create that it was busy with is not repeated:
 // its claim on the Idempotency-Key is held for half a minute.
 func leaderKilled(t *testing.T, c *clustertest.Cluster) {
+	prefix := fmt.Sprint("killed-", time.Now().UnixNano())
 	r := newTraffic(t, c, prefix, false)
 	r.await(t, 20)
 	leader := c.Leader(t)

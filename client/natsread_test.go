@@ -20,7 +20,7 @@ func delivered(t *testing.T, count, sequence, pending int, change func(*nats.Msg
 		Header:  events.Header{ID: uuid.New(), Time: time.Now(), Actor: "system"},
 		Subject: events.KeySubject(&events.Owner{}, id),
 		Payload: &events.Revoked{KeyID: id},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

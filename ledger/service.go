@@ -36,6 +36,7 @@ type Config struct {
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
+	Personal     *Personal // seals personal data; nil: it is stored in the clear, and cannot be erased
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -47,6 +48,7 @@ type Service struct {
 	feed      *Feed
 	firsts    *firstUses
 	hooks     WebhookPolicy
+	personal  *Personal
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -61,6 +63,7 @@ func New(c Config) *Service {
 		heads:     c.Heads,
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
+		personal:  c.Personal,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,
@@ -78,6 +81,21 @@ func New(c Config) *Service {
 		s.firsts = &firstUses{waiting: make(map[uuid.UUID]time.Time)}
 	}
 	return s
+}
+
+// sealer seals the personal data of events, nil when it is not sealed here; opener opens it.
+func (s *Service) sealer() events.Sealer {
+	if s.personal == nil {
+		return nil
+	}
+	return s.personal
+}
+
+func (s *Service) opener() events.Opener {
+	if s.personal == nil {
+		return nil
+	}
+	return s.personal
 }
 
 // patience is how long a read waits for a view that is known to be behind.

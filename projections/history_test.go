@@ -466,7 +466,7 @@ func (h *history) compareClaims(t *rapid.T, name string, got, want ledger.State)
 		}
 	}
 	for i := range messages {
-		e, err := events.Decode(&messages[i])
+		e, err := events.Decode(&messages[i], nil)
 		if err != nil {
 			t.Fatalf("%v", err)
 		}

@@ -40,6 +40,9 @@ type Options struct {
 	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
 	Applied func([]events.Event)
 
+	// Personal opens what is sealed in events, and is told of erasures; nil: it stays sealed.
+	Personal *ledger.Personal
+
 	Now    func() time.Time // nil: time.Now
 	Logger *slog.Logger     // nil: nothing is logged
 
@@ -79,6 +82,8 @@ type Views struct {
 	changedWebhook  uint64                       // the same, as far as applied
 	pendingWebhooks map[uuid.UUID]ledger.Webhook // that the current batch has changed
 
+	erasures erasures
+
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
 
@@ -110,6 +115,7 @@ func Open(o Options) (*Views, error) {
 		pending:         map[uuid.UUID][]byte{},
 		pendingWebhooks: map[uuid.UUID]ledger.Webhook{},
 		broken:          make(chan error, 1),
+		erasures:        erasures{compact: make(chan struct{}, 1)},
 	}
 	if !o.DiskIndex {
 		v.table = newTable()
@@ -146,7 +152,7 @@ func (v *Views) load() error {
 	v.webhooksAt.Store(position)
 	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
-	if err := errors.Join(v.loadTree(position), v.loadTable()); err != nil {
+	if err := errors.Join(v.loadErasures(), v.loadTree(position), v.loadTable()); err != nil {
 		return v.openError(err)
 	}
 	return nil

@@ -141,6 +141,10 @@ func reachable(a net.Addr) string {
 
 // openStores opens the ledger and the views side by side, since each reads a lot at its start.
 func (n *node) openStores(ctx context.Context) error {
+	var err error
+	if n.personal, err = ledger.NewPersonal([]byte(n.secret)); err != nil {
+		return err
+	}
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return n.openLedger(ctx) })
 	both.Go(n.openViews)
@@ -169,7 +173,7 @@ func (n *node) openLedger(ctx context.Context) error {
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
-	return nil
+	return n.personal.Use(ctx, n.events)
 }
 
 // connect connects to the external NATS, or starts one in this process.
@@ -202,6 +206,7 @@ func (n *node) openViews() error {
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
 		Applied:   n.feed.Publish,
+		Personal:  n.personal,
 		Logger:    n.log,
 		Progress:  n.progress.show,
 	})
@@ -234,6 +239,7 @@ func (n *node) newAPI(context.Context) error {
 		Feed:         &n.feed,
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
+		Personal:     n.personal,
 	})
 	var err error
 	if n.webhooks, err = webhooks.New(webhooks.Config{
@@ -345,6 +351,20 @@ func (n *node) awaitWord(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// destroyErased destroys the keys of what the ledger says is erased, before anything is served: a node may have died in
+// between. Then it does so as the ledger says it.
+func (n *node) destroyErased(ctx context.Context) error {
+	if err := n.personal.DestroyAll(ctx, n.views); err != nil {
+		return err
+	}
+	n.background("stop destroying", func(ctx context.Context) error {
+		return n.personal.Run(ctx, n.views, func(err error) {
+			n.log.Warn("keys of erased data cannot be destroyed: it is tried again", "error", err)
+		})
+	})
 	return nil
 }
 

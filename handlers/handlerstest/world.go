@@ -60,11 +60,12 @@ type World struct {
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
 
-	feed    ledger.Feed
-	ready   func(context.Context) error // of the ledger
-	shift   atomic.Int64                // of the clock
-	mu      sync.Mutex
-	secrets []string
+	feed     ledger.Feed
+	personal *ledger.Personal
+	ready    func(context.Context) error // of the ledger
+	shift    atomic.Int64                // of the clock
+	mu       sync.Mutex
+	secrets  []string
 }
 
 // ages is longer than tests move the clock: no node is ever stale.
@@ -76,6 +77,7 @@ type log interface {
 	ledger.UsageLog
 	ledger.HeadLog
 	ledger.Memo
+	ledger.Vault
 	ledger.Queue
 }
 
@@ -91,7 +93,7 @@ func New(t testing.TB, o Options) *World {
 	w.Log, w.Queue = log, log
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
-	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed}
+	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Feed: &w.feed, Personal: w.personal}
 	config := handlers.Config{
 		State:      w.State,
 		Memo:       log,

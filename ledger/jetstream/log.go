@@ -1,6 +1,5 @@
-// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, Memo and Queue of package ledger, on a
-// nats-server
-// inside this process (Embed) or on an external NATS (Connect).
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, Memo, Queue and Vault of package
+// ledger, on a nats-server inside this process (Embed) or on an external NATS (Connect).
 //
 // # Appends
 //
@@ -91,6 +90,7 @@ type Log struct {
 	options Options
 	memo    jetstream.KeyValue
 	notes   jetstream.Stream // of deliveries to webhooks
+	vault   jetstream.Stream
 	metrics *metrics
 	breaker breaker
 
@@ -107,6 +107,7 @@ var (
 	_ ledger.Log      = (*Log)(nil)
 	_ ledger.UsageLog = (*Log)(nil)
 	_ ledger.Memo     = (*Log)(nil)
+	_ ledger.Vault    = (*Log)(nil)
 	_ ledger.Queue    = (*Log)(nil)
 	_ ledger.HeadLog  = (*Log)(nil)
 )
@@ -168,6 +169,9 @@ func (l *Log) ensure(ctx context.Context) error {
 	}
 	if l.notes, err = l.js.Stream(ctx, DeliveryStream); err != nil {
 		return fmt.Errorf("jetstream: stream %s: %w", DeliveryStream, err)
+	}
+	if err := l.openVault(ctx); err != nil {
+		return err
 	}
 	if l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options)); err != nil {
 		return fmt.Errorf("jetstream: bucket %s: %w", MemoBucket, err)

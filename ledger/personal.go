@@ -1,0 +1,176 @@
+package ledger
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"keyledger/events"
+)
+
+// vaultPatience is how long a Seal or an Open waits for the vault.
+const vaultPatience = 5 * time.Second
+
+// Personal seals the personal data of events, and opens it (events.Sealer, events.Opener). Each key, agent and webhook
+// has a secret that follows from that of its workspace, which a Vault keeps. It is safe for concurrent use.
+//
+// An erasure is an event first. From then on every node that has seen it (Learn) reads what is before it as erased, and
+// destroys the secrets (Run), whichever comes first; the others find it done.
+type Personal struct {
+	vault Vault
+	ring  ring
+
+	learned atomic.Bool // there are erasures
+	mu      sync.RWMutex
+	erased  map[string]uint64 // subject of a key, or workspace as in a subject → sequence of its last erasure
+	wake    chan struct{}     // has one when there may be an erasure to carry out
+
+	destroying sync.Mutex
+	done       uint64 // sequence of the last erasure that this node knows to be carried out
+}
+
+// NewPersonal gives a Personal. What it has in its vault is sealed with a key that follows from secret.
+func NewPersonal(secret []byte) (*Personal, error) {
+	p := &Personal{erased: make(map[string]uint64), wake: make(chan struct{}, 1)}
+	return p, p.ring.init(secret)
+}
+
+// Use gives it its vault. It comes before everything but Learn.
+func (p *Personal) Use(ctx context.Context, vault Vault) (err error) {
+	p.vault, p.ring.vault = vault, vault
+	// Before anything of the vault is in memory: what was destroyed before need not be looked at again.
+	p.done, _, err = p.noted(ctx)
+	return err
+}
+
+// workspaceOf is the workspace of a subject, as it stands there; empty for a claim, which has no personal data.
+func workspaceOf(subject string) string {
+	rest, ok := strings.CutPrefix(subject, "ledger.")
+	if !ok {
+		return ""
+	}
+	workspace, _, _ := strings.Cut(rest, ".")
+	return workspace
+}
+
+// Seal implements events.Sealer. For the first event of a workspace it waits until the secret is durable.
+func (p *Personal) Seal(m *events.Message, present events.Presence, plain []byte) (events.Sealed, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), vaultPatience)
+	defer cancel()
+	key, err := p.ring.toSeal(ctx, workspaceOf(m.Subject), m.Subject)
+	if err != nil {
+		return events.Sealed{}, err
+	}
+	s := events.Sealed{Present: present, Generation: key.generation}
+	s.Box, err = key.seal(header(m, &s), plain)
+	return s, err
+}
+
+// Open implements events.Opener.
+func (p *Personal) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
+	if p.Erased(m) {
+		return nil, events.ErrErased
+	}
+	if len(s.Box) < ringMark {
+		return nil, events.ErrForged
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), vaultPatience)
+	defer cancel()
+	key, err := p.ring.toOpen(ctx, workspaceOf(m.Subject), m.Subject, s.Generation, s.Box[:ringMark])
+	if err != nil {
+		return nil, err
+	}
+	return key.open(header(m, s), s.Box)
+}
+
+// Erased implements events.Opener: it tells whether an erasure came after a message, as far as was learned.
+func (p *Personal) Erased(m *events.Message) bool {
+	if !p.learned.Load() {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return m.Sequence < p.erased[m.Subject] || m.Sequence < p.erased[workspaceOf(m.Subject)]
+}
+
+// Learn takes an erasure that the State has come to show: what is before it reads as erased from then on.
+func (p *Personal) Learn(x *Erasure) {
+	p.mu.Lock()
+	at := x.place()
+	p.erased[at] = max(p.erased[at], x.Sequence)
+	p.mu.Unlock()
+	p.learned.Store(true)
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// header is what a box is bound to beside its key: which event it is of, and what it is said to hold.
+func header(m *events.Message, s *events.Sealed) []byte {
+	b := make([]byte, 0, 160)
+	b = append(append(b, byte(s.Present)), m.ID[:]...)
+	b = append(append(b, m.Type...), 0)
+	return append(b, m.Subject...)
+}
+
+// A box is the mark of the workspace's secret, a nonce, and AES-256-GCM of the plain text. The nonce is a MAC of header and
+// plain text: so none comes twice with a key, but for the same text of the same event.
+const nonceSize = 12
+
+// boxKey is the secret of one key, agent or webhook in one generation of its workspace.
+type boxKey struct {
+	generation uint64
+	mark       [ringMark]byte
+	leaf       node
+}
+
+func (k *boxKey) aead() (cipher.AEAD, error) {
+	key := k.leaf.child(17, 0)
+	return newGCM(key[:])
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("ledger: %w", err)
+	}
+	return cipher.NewGCM(block)
+}
+
+func (k *boxKey) seal(header, plain []byte) ([]byte, error) {
+	aead, err := k.aead()
+	if err != nil {
+		return nil, err
+	}
+	key := k.leaf.child(17, 1)
+	mac := hmac.New(sha256.New, key[:])
+	mac.Write(append(header, 0))
+	mac.Write(plain)
+	var sum [sha256.Size]byte
+	nonce := mac.Sum(sum[:0])[:nonceSize]
+	box := make([]byte, 0, ringMark+nonceSize+len(plain)+aead.Overhead())
+	return aead.Seal(append(append(box, k.mark[:]...), nonce...), nonce, plain, header), nil
+}
+
+func (k *boxKey) open(header, box []byte) ([]byte, error) {
+	aead, err := k.aead()
+	if err != nil {
+		return nil, err
+	}
+	if len(box) < ringMark+nonceSize {
+		return nil, events.ErrForged
+	}
+	plain, err := aead.Open(nil, box[ringMark:ringMark+nonceSize], box[ringMark+nonceSize:], header)
+	if err != nil {
+		return nil, events.ErrForged
+	}
+	return plain, nil
+}

@@ -57,6 +57,13 @@ func NewState(now func() time.Time) *State {
 	}
 }
 
+// NewSealedState gives the State of an empty log whose personal data is sealed.
+func NewSealedState(now func() time.Time, personal *ledger.Personal) *State {
+	s := NewState(now)
+	s.personal = personal
+	return s
+}
+
 // Follow starts a State that follows a log until the test ends, and the uses of keys if the log has them too. It
 // returns when the State shows what is stored. The feeds are told of what it has come to show.
 func Follow(t testing.TB, log ledger.Log, now func() time.Time, feeds ...*ledger.Feed) *State {
@@ -67,8 +74,8 @@ func Follow(t testing.TB, log ledger.Log, now func() time.Time, feeds ...*ledger
 // FollowSealed is Follow for a log whose personal data is sealed. What is erased it destroys, as a node does.
 func FollowSealed(t testing.TB, log ledger.Log, now func() time.Time, personal *ledger.Personal, feeds ...*ledger.Feed) *State {
 	t.Helper()
-	s := NewState(now)
-	s.personal, s.feeds = personal, feeds
+	s := NewSealedState(now, personal)
+	s.feeds = feeds
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() {

@@ -3,7 +3,6 @@ package ledger
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,6 +85,9 @@ func (u *LastUse) Scrub() {
 	scrub(&u.UserAgent)
 }
 
+// notSealed says why a Service without Personal erases nothing.
+const notSealed = "personal data is not sealed here, so it cannot be destroyed"
+
 // DecideErase decides on the erasure of a key's personal data. One that was erased gives nil.
 func DecideErase(k *Key) *events.Erasure {
 	if !k.ErasedAt.IsZero() {
@@ -98,7 +100,7 @@ func DecideErase(k *Key) *events.Erasure {
 // what it is, but it gets no personal data any more. After CodeUnavailable it may be under way.
 func (s *Service) EraseKey(ctx context.Context, c *Call, id uuid.UUID) (Key, error) {
 	if s.personal == nil {
-		return Key{}, errNoPersonal
+		return Key{}, conflict(notSealed)
 	}
 	k, err := s.change(ctx, c, id, ScopeErase, func(k *Key, _ time.Time) (events.Payload, error) {
 		return fact(DecideErase(k), nil)
@@ -114,7 +116,7 @@ func (s *Service) EraseKey(ctx context.Context, c *Call, id uuid.UUID) (Key, err
 // nothing narrower. What the workspace gets later is new. A workspace that has nothing is CodeNotFound.
 func (s *Service) EraseWorkspace(ctx context.Context, c *Call, workspace string) (x Erasure, err error) {
 	if s.personal == nil {
-		return Erasure{}, errNoPersonal
+		return Erasure{}, conflict(notSealed)
 	}
 	if err := s.mayErase(&c.Principal, workspace); err != nil {
 		return Erasure{}, err
@@ -203,9 +205,6 @@ func (s *Service) inhabited(ctx context.Context, workspace string) error {
 	}
 	return notFound("workspace")
 }
-
-// errNoPersonal says that a ledger seals nothing, so that it could destroy nothing.
-var errNoPersonal = errors.New("ledger: personal data is not sealed here")
 
 // destroy carries out an erasure that is stored.
 func (s *Service) destroy(ctx context.Context, x *Erasure) error {

@@ -29,8 +29,8 @@ type Personal struct {
 
 	learned atomic.Bool // there are erasures
 	mu      sync.RWMutex
-	erased  map[string]uint64 // subject of a key, or workspace as in a subject → sequence of its last erasure
-	wake    chan struct{}     // has one when there may be an erasure to carry out
+	erased  map[string]Erasure // subject of a key, or workspace as in a subject → its last erasure
+	wake    chan struct{}      // has one when there may be an erasure to carry out
 
 	destroying sync.Mutex
 	done       uint64 // sequence of the last erasure that this node knows to be carried out
@@ -38,7 +38,7 @@ type Personal struct {
 
 // NewPersonal gives a Personal. What it has in its vault is sealed with a key that follows from secret.
 func NewPersonal(secret []byte) (*Personal, error) {
-	p := &Personal{erased: make(map[string]uint64), wake: make(chan struct{}, 1)}
+	p := &Personal{erased: make(map[string]Erasure), wake: make(chan struct{}, 1)}
 	return p, p.ring.init(secret)
 }
 
@@ -75,7 +75,7 @@ func (p *Personal) Seal(m *events.Message, present events.Presence, plain []byte
 
 // Open implements events.Opener.
 func (p *Personal) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
-	if p.Erased(m) {
+	if p.Erased(m) || p.outdated(m, s) {
 		return nil, events.ErrErased
 	}
 	if len(s.Box) < ringMark {
@@ -97,14 +97,25 @@ func (p *Personal) Erased(m *events.Message) bool {
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return m.Sequence < p.erased[m.Subject] || m.Sequence < p.erased[workspaceOf(m.Subject)]
+	return m.Sequence < p.erased[m.Subject].Sequence || m.Sequence < p.erased[workspaceOf(m.Subject)].Sequence
+}
+
+// outdated tells whether what is sealed in a message is lost, though it came after an erasure: see Erasure.Lost.
+func (p *Personal) outdated(m *events.Message, s *events.Sealed) bool {
+	if !p.learned.Load() {
+		return false
+	}
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return s.Generation <= p.erased[workspaceOf(m.Subject)].Generation
 }
 
 // Learn takes an erasure that the State has come to show: what is before it reads as erased from then on.
 func (p *Personal) Learn(x *Erasure) {
 	p.mu.Lock()
-	at := x.place()
-	p.erased[at] = max(p.erased[at], x.Sequence)
+	if at := x.place(); x.Sequence > p.erased[at].Sequence {
+		p.erased[at] = *x
+	}
 	p.mu.Unlock()
 	p.learned.Store(true)
 	select {

@@ -43,6 +43,13 @@ func (l *Log) Scrub(ctx context.Context, _ string) error {
 	return l.call(ctx, OpScrub, func() error { return nil })
 }
 
+// LoseVault empties the vault.
+func (l *Log) LoseVault() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.vault)
+}
+
 // Personal gives what seals personal data over a vault, as one node has it. All of a test have the same secret.
 func Personal(t testing.TB, vault ledger.Vault) *ledger.Personal {
 	t.Helper()

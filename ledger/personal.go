@@ -4,19 +4,14 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"keyledger/events"
 )
-
-// vaultPatience is how long a Seal or an Open waits for the vault.
-const vaultPatience = 5 * time.Second
 
 // Personal seals the personal data of events, and opens it (events.Sealer, events.Opener). Each key, agent and webhook
 // has a secret that follows from that of its workspace, which a Vault keeps. It is safe for concurrent use.
@@ -62,9 +57,7 @@ func workspaceOf(subject string) string {
 
 // Seal implements events.Sealer. For the first event of a workspace it waits until the secret is durable.
 func (p *Personal) Seal(m *events.Message, present events.Presence, plain []byte) (events.Sealed, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), vaultPatience)
-	defer cancel()
-	key, err := p.ring.toSeal(ctx, workspaceOf(m.Subject), m.Subject)
+	key, err := p.ring.toSeal(context.Background(), workspaceOf(m.Subject), m.Subject)
 	if err != nil {
 		return events.Sealed{}, err
 	}
@@ -81,9 +74,7 @@ func (p *Personal) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
 	if len(s.Box) < ringMark {
 		return nil, events.ErrForged
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), vaultPatience)
-	defer cancel()
-	key, err := p.ring.toOpen(ctx, workspaceOf(m.Subject), m.Subject, s.Generation, s.Box[:ringMark])
+	key, err := p.ring.toOpen(context.Background(), workspaceOf(m.Subject), m.Subject, s.Generation, s.Box[:ringMark])
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +124,7 @@ func header(m *events.Message, s *events.Sealed) []byte {
 }
 
 // A box is the mark of the workspace's secret, a nonce, and AES-256-GCM of the plain text. The nonce is a MAC of header and
-// plain text: so none comes twice with a key, but for the same text of the same event.
+// plain text, as in SIV modes (RFC 8452): so none comes twice with a key, but for the same text of the same event.
 const nonceSize = 12
 
 // boxKey is the secret of one key, agent or webhook in one generation of its workspace.
@@ -162,11 +153,9 @@ func (k *boxKey) seal(header, plain []byte) ([]byte, error) {
 		return nil, err
 	}
 	key := k.leaf.child(17, 1)
-	mac := hmac.New(sha256.New, key[:])
-	mac.Write(append(header, 0))
-	mac.Write(plain)
-	var sum [sha256.Size]byte
-	nonce := mac.Sum(sum[:0])[:nonceSize]
+	digest := sha256.Sum256(append(append(header, 0), plain...))
+	mac := sha256.Sum256(append(key[:], digest[:]...)) // both of one length: nothing can be appended
+	nonce := mac[:nonceSize]
 	box := make([]byte, 0, ringMark+nonceSize+len(plain)+aead.Overhead())
 	return aead.Seal(append(append(box, k.mark[:]...), nonce...), nonce, plain, header), nil
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"keyledger/events"
 )
@@ -21,6 +22,9 @@ const (
 	ringMark  = 4    // bytes that tell one secret of a workspace from another
 	ringCache = 4096 // pieces that are kept in memory: 150 bytes each, 9 KB at most
 )
+
+// vaultPatience is how long the vault may take to answer.
+const vaultPatience = 5 * time.Second
 
 // ring gives the secrets of personal data. For each workspace there is a value in the vault: its generation, which grows
 // with each erasure of the workspace, and the top piece of the tree of secrets (see piece). The other pieces, of which
@@ -167,6 +171,8 @@ func (r *ring) load(ctx context.Context, at place, top *held) (*held, error) {
 func (r *ring) reload(ctx context.Context, at place, top *held) (*held, error) {
 	r.loading.Lock()
 	defer r.loading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, vaultPatience)
+	defer cancel()
 	value, revision, err := r.vault.Secret(ctx, at.name())
 	if err != nil {
 		return nil, fmt.Errorf("ledger: vault: %w", err)
@@ -205,6 +211,8 @@ func (r *ring) keep(ctx context.Context, at place, top, h *held) (*held, error) 
 	}
 	r.loading.Lock()
 	defer r.loading.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, vaultPatience)
+	defer cancel()
 	next := *h
 	if next.revision, err = r.vault.Keep(ctx, at.name(), value, h.revision); err != nil {
 		r.remember(at, &held{}) // whatever is there now

@@ -24,6 +24,7 @@ func newRootCommand(env environment, started *bool) *cobra.Command {
 		newServeCommand(env),
 		newKeysCommand(env),
 		newEventsCommand(env),
+		newAuditCommand(env),
 		newHealthCommand(env),
 		newBenchCommand(),
 		newVersionCommand(),

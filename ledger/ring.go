@@ -104,8 +104,9 @@ func (r *ring) toSeal(ctx context.Context, workspace, subject string) (boxKey, e
 // vault.
 func (r *ring) toOpen(ctx context.Context, workspace, subject string, generation uint64, mark []byte) (boxKey, error) {
 	at := place{workspace: workspace}
-	top, err := r.load(ctx, at, nil)
-	if err == nil && top.generation < generation { // another node has made it
+	var err error
+	top := r.known(at)
+	if top == nil || top.generation < generation { // another node has made it
 		top, err = r.reload(ctx, at, nil)
 	}
 	switch {
@@ -158,13 +159,17 @@ func freshTop(generation uint64) (*held, error) {
 
 // load gives what is at a place, from memory if it is there. top is the top piece of the workspace, nil for itself.
 func (r *ring) load(ctx context.Context, at place, top *held) (*held, error) {
-	r.mu.RLock()
-	h := r.pieces[at]
-	r.mu.RUnlock()
-	if h != nil {
+	if h := r.known(at); h != nil {
 		return h, nil
 	}
 	return r.reload(ctx, at, top)
+}
+
+// known gives what is at a place if it is in memory, else nil.
+func (r *ring) known(at place) *held {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.pieces[at]
 }
 
 // reload gives what is at a place in the vault now.

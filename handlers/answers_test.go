@@ -369,7 +369,7 @@ func changeScenarios() []scenario {
 		reused.before = func(w *world) { w.do("POST", "/v1/agents", `{"name":"a"}`, with("Idempotency-Key", "k")) }
 		list = append(list, tooLarge, unknown, form, formOnce, reused)
 	}
-	return append(list,
+	return append(append(list, eraseScenarios()...),
 		scenario{name: "an empty patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{}`, status: 200},
 		scenario{name: "a merge patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{"scopes":["a"],"metadata":{"b":1},"expires_at":"{soon}"}`,
 			header: with("Content-Type", "application/merge-patch+json"), status: 200, events: 1,
@@ -393,13 +393,6 @@ func changeScenarios() []scenario {
 			want: []string{"field=grace_seconds"}},
 		scenario{name: "a grace below 0", method: "POST", path: "/v1/keys/{active.id}/rotate", body: `{"grace_seconds":-1}`, status: 400},
 		scenario{name: "disabling a revoked key", method: "POST", path: "/v1/keys/{revoked.id}/disable", status: 409},
-		scenario{name: "erasing a revoked key", method: "POST", path: "/v1/keys/{revoked.id}/erase", status: 200, events: 1,
-			want: []string{"status=revoked", "agent_name=erased", "name=<nil>"}},
-		scenario{name: "erasing a workspace", method: "POST", path: "/v1/workspaces/acme/erase", body: `{}`, status: 200, events: 1,
-			want: []string{"workspace_id=acme"}},
-		scenario{name: "erasing nothing", method: "POST", path: "/v1/workspaces/none/erase", status: 404},
-		scenario{name: "erasing a foreign workspace", method: "POST", path: "/v1/workspaces/other/erase", header: bearer("bound"), status: 404},
-		scenario{name: "erasing with an unknown member", method: "POST", path: "/v1/workspaces/acme/erase", body: `{"x":1}`, status: 400},
 		scenario{name: "disabling again", method: "POST", path: "/v1/keys/{disabled.id}/disable", status: 200},
 		scenario{name: "disabling the last root", method: "POST", path: "/v1/keys/{root.id}/disable", status: 409},
 		scenario{name: "enabling a revoked key", method: "POST", path: "/v1/keys/{revoked.id}/enable", status: 409},

@@ -25,8 +25,7 @@ func (r *ring) destroyWorkspace(ctx context.Context, workspace string, generatio
 			return err
 		}
 		next.revision = top.revision
-		_, err = r.keep(ctx, at, nil, next)
-		return err
+		return r.keep(ctx, at, nil, next)
 	})
 }
 
@@ -64,15 +63,14 @@ func (r *ring) puncture(ctx context.Context, at place, above, top, h *held, w wa
 	}
 	if below := at.down(top.generation, w); below.depth < len(w) {
 		// It follows from this piece, so whoever makes it makes the same: one that is there is this one, or a part of it.
-		_, err := r.keep(ctx, below, top, &held{piece: piece{{node: n.below(at.depth, w[at.depth])}}})
+		err := r.keep(ctx, below, top, &held{piece: piece{{node: n.below(at.depth, w[at.depth])}}})
 		if err != nil && !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
 	next := *h
 	next.piece = h.piece.puncture(at.depth, w[at.depth])
-	_, err := r.keep(ctx, at, above, &next)
-	return err
+	return r.keep(ctx, at, above, &next)
 }
 
 func (r *ring) scrub(ctx context.Context, at place) error {

@@ -94,7 +94,7 @@ func (r *ring) toSeal(ctx context.Context, workspace, subject string) (boxKey, e
 		if err != nil {
 			return boxKey{}, err
 		}
-		if _, err := r.keep(ctx, place{workspace: workspace}, nil, fresh); err != nil && !errors.Is(err, ErrConflict) {
+		if err := r.keep(ctx, place{workspace: workspace}, nil, fresh); err != nil && !errors.Is(err, ErrConflict) {
 			return boxKey{}, err
 		}
 	}
@@ -209,10 +209,10 @@ func (r *ring) remember(at place, h *held) {
 }
 
 // keep puts a piece in the place of what h.revision says is there, in the vault and in memory.
-func (r *ring) keep(ctx context.Context, at place, top, h *held) (*held, error) {
+func (r *ring) keep(ctx context.Context, at place, top, h *held) error {
 	value, err := r.value(at, top, h)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	r.loading.Lock()
 	defer r.loading.Unlock()
@@ -221,10 +221,10 @@ func (r *ring) keep(ctx context.Context, at place, top, h *held) (*held, error) 
 	next := *h
 	if next.revision, err = r.vault.Keep(ctx, at.name(), value, h.revision); err != nil {
 		r.remember(at, &held{}) // whatever is there now
-		return nil, fmt.Errorf("ledger: vault: %w", err)
+		return fmt.Errorf("ledger: vault: %w", err)
 	}
 	r.remember(at, &next)
-	return &next, nil
+	return nil
 }
 
 // value is the sealed form of a piece for the vault: for a top piece generation (uvarint), mark and wrap, then the branches.

@@ -375,6 +375,38 @@ func TestALedgerWithoutItsVault(t *testing.T) {
 	shows(t, a.told(n.Service), true, `"name":"sealed"`)
 	must(n.Create(a.ctx(), &a.root, &ledger.Create{Name: "Radia Perlman", Owner: ledger.Owner{Workspace: "acme"}}))
 	shows(t, a.told(n.Service), true, `"name":"sealed"`, "Radia Perlman")
+
+	// What was erased is not mistaken for what comes after.
+	must(n.EraseWorkspace(a.ctx(), &a.root, "acme"))
+	a.log.LoseVault()
+	n = a.node()
+	must(n.Create(a.ctx(), &a.root, &ledger.Create{Name: "Barbara Liskov", Owner: ledger.Owner{Workspace: "acme"}}))
+	shows(t, a.told(n.Service), false, "Radia Perlman")
+	shows(t, a.told(n.Service), true, "Barbara Liskov")
+}
+
+// A node that knows of an erasure seals with the next secret, whether the last one is destroyed yet or not.
+func TestWhatIsSealedAfterAnErasureStays(t *testing.T) {
+	a := newAcme(t)
+	a.log.Inject(func(_ context.Context, op ledgertest.Op) ledgertest.Fault {
+		if op == ledgertest.OpKeep {
+			return ledgertest.Fault{Err: ledger.ErrUnavailable}
+		}
+		return ledgertest.Fault{}
+	})
+	if _, err := a.EraseWorkspace(a.ctx(), &a.root, "acme"); ledger.CodeOf(err) != ledger.CodeUnavailable {
+		t.Fatalf("the vault is gone: %v", err)
+	}
+	in := ledger.Create{Name: "Radia Perlman", Owner: ledger.Owner{Workspace: "acme"}}
+	a.refused(ledger.CodeUnavailable, func() error {
+		_, err := a.Create(a.ctx(), &a.root, &in)
+		return err
+	})
+	a.log.Inject(nil)
+	a.create(in)
+	shows(t, a.told(a.Service), true, "Radia Perlman")
+	a.nodesAgree()
+	shows(t, a.told(a.node().Service), true, "Radia Perlman")
 }
 
 // The first create of a workspace waits for its secret; those after it do not ask the vault.

@@ -57,7 +57,8 @@ func workspaceOf(subject string) string {
 
 // Seal implements events.Sealer. For the first event of a workspace it waits until the secret is durable.
 func (p *Personal) Seal(m *events.Message, present events.Presence, plain []byte) (events.Sealed, error) {
-	key, err := p.ring.toSeal(context.Background(), workspaceOf(m.Subject), m.Subject)
+	workspace := workspaceOf(m.Subject)
+	key, err := p.ring.toSeal(context.Background(), workspace, m.Subject, p.ended(workspace))
 	if err != nil {
 		return events.Sealed{}, err
 	}
@@ -68,7 +69,7 @@ func (p *Personal) Seal(m *events.Message, present events.Presence, plain []byte
 
 // Open implements events.Opener.
 func (p *Personal) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
-	if p.Erased(m) || p.outdated(m, s) {
+	if p.Erased(m) || s.Generation <= p.ended(workspaceOf(m.Subject)) {
 		return nil, events.ErrErased
 	}
 	if len(s.Box) < ringMark {
@@ -91,14 +92,15 @@ func (p *Personal) Erased(m *events.Message) bool {
 	return m.Sequence < p.erased[m.Subject].Sequence || m.Sequence < p.erased[workspaceOf(m.Subject)].Sequence
 }
 
-// outdated tells whether what is sealed in a message is lost, though it came after an erasure: see Erasure.Lost.
-func (p *Personal) outdated(m *events.Message, s *events.Sealed) bool {
+// ended is the last generation of a workspace that was erased, as far as was learned, 0 when none was. What is sealed with it
+// is lost, even if it came after the erasure: see Erasure.Lost.
+func (p *Personal) ended(workspace string) uint64 {
 	if !p.learned.Load() {
-		return false
+		return 0
 	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return s.Generation <= p.erased[workspaceOf(m.Subject)].Generation
+	return p.erased[workspace].Generation
 }
 
 // Learn takes an erasure that the State has come to show: what is before it reads as erased from then on.

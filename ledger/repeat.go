@@ -99,7 +99,9 @@ func (s *Service) events(ctx context.Context, sequences []uint64) ([]events.Even
 }
 
 // Decode decodes a message of the log, and opens its personal data.
-func (s *Service) Decode(m *events.Message) (events.Event, error) { return events.Decode(m, s.opener()) }
+func (s *Service) Decode(m *events.Message) (events.Event, error) {
+	return events.Decode(m, s.opener())
+}
 
 // decode decodes messages.
 func (s *Service) decode(messages []events.Message) ([]events.Event, error) {

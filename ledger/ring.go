@@ -79,25 +79,34 @@ func (r *ring) init(secret []byte) (err error) {
 	return nil
 }
 
-// toSeal gives the key that personal data of what a subject names is sealed with: that of the present generation. A
-// workspace without a secret gets one.
-func (r *ring) toSeal(ctx context.Context, workspace, subject string) (boxKey, error) {
+// toSeal gives the key that personal data of what a subject names is sealed with: that of the present generation, which is
+// after the last one that was ended. A workspace without such a secret gets one.
+func (r *ring) toSeal(ctx context.Context, workspace, subject string, ended uint64) (boxKey, error) {
 	for {
 		top, err := r.load(ctx, place{workspace: workspace}, nil)
-		if err != nil {
+		switch {
+		case err != nil:
 			return boxKey{}, err
-		}
-		if top.revision > 0 {
+		case top.revision > 0 && top.generation > ended:
 			return r.leaf(ctx, workspace, subject, top)
+		case top.revision > 0:
+			err = r.destroyWorkspace(ctx, workspace, ended) // this comes before the one who has this to do
+		default:
+			err = r.begin(ctx, workspace, ended+1)
 		}
-		fresh, err := freshTop(1)
-		if err != nil {
-			return boxKey{}, err
-		}
-		if err := r.keep(ctx, place{workspace: workspace}, nil, fresh); err != nil && !errors.Is(err, ErrConflict) {
+		if err != nil && !errors.Is(err, ErrConflict) {
 			return boxKey{}, err
 		}
 	}
+}
+
+// begin gives a workspace its first secret, unless another node does: ErrConflict.
+func (r *ring) begin(ctx context.Context, workspace string, generation uint64) error {
+	fresh, err := freshTop(generation)
+	if err != nil {
+		return err
+	}
+	return r.keep(ctx, place{workspace: workspace}, nil, fresh)
 }
 
 // toOpen gives the key that it was sealed with: events.ErrErased when it was destroyed, events.ErrNoKey when it is not of this

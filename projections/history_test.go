@@ -42,7 +42,7 @@ type history struct {
 	now     time.Time
 	log     *ledgertest.Log
 	service *ledger.Service
-	other   *ledger.Service // of a node that is late to know of erasures, and goes on with the keys it has
+	other   *ledger.Service // of a node that never learns of erasures, and seals with the keys it has
 	crier   *ledger.Announcer
 	call    *ledger.Call
 	live    []*running   // in memory, on disk
@@ -63,10 +63,15 @@ func newHistory(t *rapid.T) *history {
 		h.disks = append(h.disks, fs)
 		o := projections.Options{FS: fs, DiskIndex: diskIndex, Personal: h.personal(t)}
 		h.live = append(h.live, run(t, open(t, o), h.log))
-		s := ledger.New(ledger.Config{
+		c := ledger.Config{
 			Log: h.log, State: h.live[len(h.live)-1], Now: func() time.Time { return h.now }, FirstUses: true, Personal: o.Personal,
-		})
-		h.service, h.other = h.other, s
+		}
+		if diskIndex {
+			c.Personal = h.personal(t) // which learns of nothing
+			h.other = ledger.New(c)
+		} else {
+			h.service = ledger.New(c)
+		}
 	}
 	h.call = bootstrap(t, h.service)
 	h.call.Principal.Scopes = ledger.ScopeAll

@@ -63,6 +63,12 @@ func (v *Views) erasureView() view {
 }
 
 func (v *Views) applyErasure(b *pebble.Batch, c *change) error {
+	if c.created() { // its uses may have been there before
+		if x := v.erasures.of(c.after.Owner.Workspace); x.Sequence != 0 {
+			return v.eraseUse(b, c.after.ID, x.Covers)
+		}
+		return nil
+	}
 	x, ok := ledger.NewErasure(c.event)
 	if !ok {
 		return nil

@@ -14,7 +14,7 @@ func (t *replica) fold(e *events.Event) {
 	switch p := e.Payload.(type) {
 	case *events.Created:
 		if _, place := t.find(t.ids, p.KeyID[:]); place == 0 {
-			t.create(p)
+			t.create(p, e.Sealed != 0)
 		}
 	case *events.Updated:
 		t.change(p.KeyID, func(r, previous *record) {
@@ -34,13 +34,18 @@ func (t *replica) fold(e *events.Event) {
 	}
 }
 
-func (t *replica) create(p *events.Created) {
+// create adds a key. The name of its agent is sealed, and is left out then.
+func (t *replica) create(p *events.Created, sealed bool) {
+	agentName := p.Owner.AgentName
+	if sealed {
+		agentName = ""
+	}
 	r := &record{
 		digest: p.Digest, expires: micros(p.ExpiresAt), notBefore: micros(p.NotBefore), id: p.KeyID,
 		scopes: t.scopes.number(p.Scopes),
 		owner: t.owners.number(Owner{
 			WorkspaceID: p.Owner.Workspace, OrgID: p.Owner.Org, AgentID: p.Owner.AgentID,
-			AgentName: p.Owner.AgentName, PeerID: p.Owner.Peer, SessionID: p.Owner.Session,
+			AgentName: agentName, PeerID: p.Owner.Peer, SessionID: p.Owner.Session,
 		}),
 	}
 	if p.Confined {

@@ -7,7 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Owner is whom a key belongs to. Absent parts are empty.
+// Owner is whom a key belongs to. Absent parts are empty. AgentName is personal data, which a Verifier cannot read: it is empty
+// but for keys that are older than sealing.
 type Owner struct {
 	WorkspaceID, OrgID, AgentID, AgentName, PeerID, SessionID string
 }

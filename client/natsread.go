@@ -248,7 +248,7 @@ func (s *natsSession) message(m *nats.Msg, asked time.Time) error {
 		return err
 	}
 	if fresh && (s.wants == nil || s.wants(header.Type)) {
-		event, err := events.Decode(&events.Message{Header: header, Sequence: meta.Sequence.Stream, Subject: m.Subject, Data: m.Data})
+		event, err := events.Decode(&events.Message{Header: header, Sequence: meta.Sequence.Stream, Subject: m.Subject, Data: m.Data}, nil)
 		if err != nil {
 			return final(err)
 		}

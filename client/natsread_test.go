@@ -20,7 +20,7 @@ func delivered(t *testing.T, count, sequence, pending int, change func(*nats.Msg
 		Header:  events.Header{ID: uuid.New(), Time: time.Now(), Actor: "system"},
 		Subject: events.KeySubject(&events.Owner{}, id),
 		Payload: &events.Revoked{KeyID: id},
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func TestMessages(t *testing.T) {
 		"no ack reply":  {4, 12, func(m *nats.Msg) { m.Reply = "" }, true, false},
 		"no header":     {4, 12, func(m *nats.Msg) { m.Header = nil }, true, true},
 		"unknown type":  {4, 12, func(m *nats.Msg) { m.Header.Set(events.HeaderType, "key.limited") }, true, true},
-		"newer version": {4, 12, func(m *nats.Msg) { m.Header.Set(events.HeaderVersion, "2") }, true, true},
+		"newer version": {4, 12, func(m *nats.Msg) { m.Header.Set(events.HeaderVersion, "3") }, true, true},
 		"damaged":       {4, 12, func(m *nats.Msg) { m.Data = m.Data[1:] }, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -38,7 +38,8 @@ func (f *EventFilter) lost(err error) {
 
 // Subscribe iterates over the events that filter selects, from ledger sequence from on (0: from the first; Now: from
 // now on): those that there are, and then each as it happens. They come over NATS with WithNATS, else over HTTP as
-// Server-Sent Events. It takes the scope ledger:events:read.
+// Server-Sent Events. It takes the scope ledger:events:read. Over NATS personal data is sealed, and each such text reads
+// "sealed": who needs names, metadata, reasons or origins reads over HTTP.
 //
 // It goes on by itself when the connection is lost, without a gap or a repetition, for as long as it takes. It ends with
 // an error, which is the last that it gives: that of ctx; an *Error when the token may not read this, or not any more

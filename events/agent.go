@@ -11,8 +11,6 @@ type Agent struct {
 // Type is AgentRegistered.
 func (*Agent) Type() Type { return AgentRegistered }
 
-func (*Agent) version() int { return 1 }
-
 func (a *Agent) encode(e *encoder) {
 	e.text("agent", a.ID)
 	e.text("org", a.Org)

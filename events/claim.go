@@ -13,8 +13,6 @@ type Claim struct {
 // Type is ClaimTaken.
 func (*Claim) Type() Type { return ClaimTaken }
 
-func (*Claim) version() int { return 1 }
-
 func (c *Claim) encode(e *encoder) {
 	e.text("hash", c.Hash)
 	e.text("holder", c.Holder)
@@ -70,8 +68,6 @@ type Release struct {
 
 // Type is ClaimReleased.
 func (*Release) Type() Type { return ClaimReleased }
-
-func (*Release) version() int { return 1 }
 
 func (r *Release) encode(e *encoder) {
 	e.text("hash", r.Hash)

@@ -73,7 +73,9 @@ func TestAppendCloudEvent(t *testing.T) {
 			`"previous_secret_until":"2027-01-02T03:04:05.678901Z"` + from,
 		"webhook.updated-enabled": head + `webhook.updated","subject":"` + testKey + rest + hook +
 			`,"types":[],"disabled":false,"reason":null` + from,
-		"webhook.deleted": head + `webhook.deleted","subject":"` + testKey + rest + hook + from,
+		"webhook.deleted":  head + `webhook.deleted","subject":"` + testKey + rest + hook + from,
+		"owner.erased":     head + `owner.erased","subject":"acme` + bare + `"workspace_id":"acme"` + none,
+		"owner.erased-key": head + `owner.erased","subject":"` + testKey + bare + key + `,"workspace_id":"acme"` + none,
 		"claim.taken": head + `claim.taken","subject":"agent.` + testHash + rest + `"kind":"agent","hash":"` + testHash +
 			`","holder":"bot7"` + from,
 		"claim.released": head + `claim.released","subject":"agent.` + testHash + rest + `"kind":"agent","hash":"` +

@@ -6,14 +6,17 @@ import (
 	"time"
 )
 
-// Encode gives the message of an event. The event's Type and Version are set from its payload. Times are cut to
-// microseconds. It refuses an event that Decode would refuse: one with an incomplete header, without a required field,
+// Encode gives the message of an event, with its personal data sealed; without a Sealer it stays in the clear, as it was in
+// the first versions. The event's Type, Version and Sealed are set. Times are cut to microseconds. It refuses an event that Decode would refuse: one with an incomplete header, without a required field,
 // on a subject that is not that of what it is about, or with text that is not UTF-8.
-func Encode(e *Event) (Message, error) {
+func Encode(e *Event, s Sealer) (Message, error) {
 	if e.Payload == nil {
 		return Message{}, errors.New("events: encode: no payload")
 	}
-	e.Type, e.Version = e.Payload.Type(), e.Payload.version()
+	e.Type, e.Version = e.Payload.Type(), sealedVersion
+	if s == nil {
+		e.Version = clearVersion
+	}
 	m := Message{Header: e.Header, Sequence: e.Sequence, Subject: e.Subject}
 	m.Time = e.Time.UTC().Truncate(time.Microsecond)
 	if err := m.Header.check(); err != nil {
@@ -22,14 +25,14 @@ func Encode(e *Event) (Message, error) {
 	if err := check(e.Payload, e.Subject); err != nil {
 		return Message{}, fmt.Errorf("events: encode %s: %w", e.Type, err)
 	}
-	data, err := encodeBody(e.Payload, e.Origin)
+	data, sealed, err := encodeBody(&m, e.Payload, e.Origin, s)
 	if err != nil {
 		return Message{}, fmt.Errorf("events: encode %s: %w", e.Type, err)
 	}
 	if len(data) > MaxBody {
 		return Message{}, fmt.Errorf("events: encode %s: %w", e.Type, errTooLong)
 	}
-	m.Data = data
+	m.Data, e.Sealed = data, sealed
 	return m, nil
 }
 
@@ -37,11 +40,14 @@ func Encode(e *Event) (Message, error) {
 // *UnknownError, and a body that is not exactly an encoded payload, or that is on another subject than its own, with a
 // *DecodeError. The payload has the newest layout, whatever Version the message has. Nothing in the event aliases
 // m.Data; its strings share one copy of it.
-func Decode(m *Message) (Event, error) {
-	return decode(m, newBody)
+//
+// Personal data is opened by o. Of what was erased, "erased" is in the place of each text; of what is sealed when o is
+// nil, "sealed". When o cannot tell now, that is an error of another type.
+func Decode(m *Message, o Opener) (Event, error) {
+	return decode(m, o, newBody)
 }
 
-func decode(m *Message, newBody func(layout) body) (Event, error) {
+func decode(m *Message, o Opener, newBody func(layout) body) (Event, error) {
 	b := newBody(layout{m.Type, m.Version})
 	if b == nil && m.Version > 0 {
 		return Event{}, &UnknownError{Sequence: m.Sequence, Type: m.Type, Version: m.Version}
@@ -52,8 +58,12 @@ func decode(m *Message, newBody func(layout) body) (Event, error) {
 	if b == nil {
 		return invalid(fmt.Errorf("version %d", m.Version))
 	}
-	origin, err := decodeBody(b, m.Data)
+	origin, sealed, err := decodeBody(b, m, o)
 	if err != nil {
+		var open *openError
+		if errors.As(err, &open) {
+			return Event{}, fmt.Errorf("events: message %d: open its personal data: %w", m.Sequence, open.err)
+		}
 		return invalid(err)
 	}
 	p, err := upcast(b)
@@ -63,7 +73,7 @@ func decode(m *Message, newBody func(layout) body) (Event, error) {
 	if err := check(p, m.Subject); err != nil {
 		return invalid(err)
 	}
-	return Event{Header: m.Header, Sequence: m.Sequence, Subject: m.Subject, Origin: origin, Payload: p}, nil
+	return Event{Header: m.Header, Sequence: m.Sequence, Subject: m.Subject, Sealed: sealed, Origin: origin, Payload: p}, nil
 }
 
 var errTooLong = fmt.Errorf("the body has more than %d bytes", MaxBody)

@@ -20,7 +20,7 @@ func TestDecodeIsTheInverseOfEncode(t *testing.T) {
 	for name, want := range testEvents() {
 		t.Run(name, func(t *testing.T) {
 			m := mustEncode(t, want)
-			got, err := Decode(&m)
+			got, err := Decode(&m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -31,11 +31,11 @@ func TestDecodeIsTheInverseOfEncode(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawEvent(t)
-		m, err := Encode(&want)
+		m, err := Encode(&want, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Decode(&m)
+		got, err := Decode(&m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +57,7 @@ func TestEncodeSetsTypeAndVersionAndCutsTimes(t *testing.T) {
 	if want := testTime("2026-01-02T02:04:05.000006Z"); m.Time != want {
 		t.Errorf("header time %v, want %v", m.Time, want)
 	}
-	got, err := Decode(&m)
+	got, err := Decode(&m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestEncodeCutsTheOrigin(t *testing.T) {
 	e := testEvents()["key.disabled"]
 	e.Origin = Origin{IP: strings.Repeat("9", 100), UserAgent: "\xff\xfe" + strings.Repeat("ü", 200)}
 	m := mustEncode(t, e)
-	got, err := Decode(&m)
+	got, err := Decode(&m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 	for name, e := range tests {
 		t.Run(name, func(t *testing.T) {
-			m, err := Encode(&e)
+			m, err := Encode(&e, nil)
 			if err == nil {
 				t.Fatalf("no error, %d bytes", len(m.Data))
 			}
@@ -216,7 +216,7 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := message("key.revoked", data)
 			before := allocated()
-			e, err := Decode(&m)
+			e, err := Decode(&m, nil)
 			if got := allocated() - before; got > uint64(2*len(data)+16<<10) {
 				t.Errorf("%d bytes allocated for a body of %d", got, len(data))
 			}
@@ -242,7 +242,7 @@ func TestDecodeRefusesTimesOutOfRange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := message("key.updated", object(t, field{"exp", value}, field{"key", id[:]}))
 			var invalid *DecodeError
-			if e, err := Decode(&m); !errors.As(err, &invalid) {
+			if e, err := Decode(&m, nil); !errors.As(err, &invalid) {
 				t.Errorf("got %+v, %v", e.Payload, err)
 			}
 		})
@@ -257,7 +257,7 @@ func TestDecodeRefusesFlagsThatAreNone(t *testing.T) {
 				field{"key", id[:]}, field{"type", "external"}))
 			m.Subject = KeySubject(new(Owner), id)
 			var invalid *DecodeError
-			if e, err := Decode(&m); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "confined") {
+			if e, err := Decode(&m, nil); !errors.As(err, &invalid) || !strings.Contains(err.Error(), "confined") {
 				t.Errorf("got %+v, %v", e.Payload, err)
 			}
 		})
@@ -271,7 +271,7 @@ func TestDecodeRefusesEveryPrefix(t *testing.T) {
 		for n := range whole {
 			m.Data = whole[:n]
 			var invalid *DecodeError
-			if _, err := Decode(&m); !errors.As(err, &invalid) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err := Decode(&m, nil); !errors.As(err, &invalid) || !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("%s: first %d of %d bytes: %v", name, n, len(whole), err)
 			}
 		}
@@ -284,7 +284,7 @@ func TestDecodeSkipsUnknownFieldsOfEveryType(t *testing.T) {
 		m.Data[2] += 2 // fields
 		m.Data = slices.Insert(m.Data, 3, 0xa1, 'A', 0x01)
 		m.Data = append(m.Data, 0xa2, 'z', 'z', 0x91, 0xc0)
-		if got, err := Decode(&m); err != nil || !reflect.DeepEqual(got, want) {
+		if got, err := Decode(&m, nil); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
 		}
 	}
@@ -303,7 +303,7 @@ func TestDecodeSkipsUnknownFieldsOfEveryKind(t *testing.T) {
 	inP := object(t, append(fields, field{"reason", "known"}, field{"z", 1})...)
 	data := object(t, append(fields, field{"key", id[:]}, field{"p", msgpack.RawMessage(inP)}, field{"z", 1})...)
 	m := message("key.revoked", data)
-	e, err := Decode(&m)
+	e, err := Decode(&m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestDecodeSkipsUnknownFieldsOfEveryKind(t *testing.T) {
 func TestDecodeDoesNotAliasTheMessage(t *testing.T) {
 	for name, want := range testEvents() {
 		m := mustEncode(t, want)
-		got, err := Decode(&m)
+		got, err := Decode(&m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func message(name string, data []byte) Message {
 
 func mustEncode(t testing.TB, e Event) Message {
 	t.Helper()
-	m, err := Encode(&e)
+	m, err := Encode(&e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func BenchmarkEncodeCreated(b *testing.B) {
 	e := testEvents()["key.created"]
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Encode(&e); err != nil {
+		if _, err := Encode(&e, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -392,7 +392,7 @@ func BenchmarkDecodeCreated(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(m.Data)))
 	for b.Loop() {
-		if _, err := Decode(&m); err != nil {
+		if _, err := Decode(&m, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -27,8 +27,6 @@ type Created struct {
 // Type is KeyCreated.
 func (*Created) Type() Type { return KeyCreated }
 
-func (*Created) version() int { return 1 }
-
 func (c *Created) encode(e *encoder) {
 	e.text("agent", c.Owner.AgentID)
 	e.flag("confined", c.Confined)

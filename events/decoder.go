@@ -30,15 +30,21 @@ type decoder struct {
 	field  string         // the one being read
 	origin Origin
 	err    error
+
+	message *Message // whose body it is, for the opener
+	opener  Opener   // nil: what is sealed cannot be read
+	sealed  uint64   // generation of the key that personal data is sealed with; 0: it is in the clear, or there is none
 }
 
 // decodeBody reads the body of an event into b.
-func decodeBody(b body, data []byte) (Origin, error) {
-	d := newDecoder(data)
+func decodeBody(b body, m *Message, o Opener) (origin Origin, sealed uint64, err error) {
+	d := newDecoder(m.Data)
 	defer d.release()
+	d.message, d.opener = m, o
 	d.enter()
 	b.decode(d)
-	return d.origin, d.end()
+	err = d.end()
+	return d.origin, d.sealed, err
 }
 
 func newDecoder(data []byte) *decoder {

@@ -8,7 +8,6 @@ type Disabled struct{ KeyID uuid.UUID }
 // Type is KeyDisabled.
 func (*Disabled) Type() Type { return KeyDisabled }
 
-func (*Disabled) version() int               { return 1 }
 func (b *Disabled) encode(e *encoder)        { encodeKeyID(e, &b.KeyID) }
 func (b *Disabled) decode(d *decoder)        { decodeKeyID(d, &b.KeyID) }
 func (b *Disabled) missing() string          { return missingKeyID(&b.KeyID) }
@@ -22,7 +21,6 @@ type Enabled struct{ KeyID uuid.UUID }
 // Type is KeyEnabled.
 func (*Enabled) Type() Type { return KeyEnabled }
 
-func (*Enabled) version() int               { return 1 }
 func (b *Enabled) encode(e *encoder)        { encodeKeyID(e, &b.KeyID) }
 func (b *Enabled) decode(d *decoder)        { decodeKeyID(d, &b.KeyID) }
 func (b *Enabled) missing() string          { return missingKeyID(&b.KeyID) }

@@ -9,6 +9,7 @@
 //
 //	ledger.<workspace>.<org>.<agent>.<key id>   a key
 //	ledger.<workspace>.<org>.<agent>.~          an agent
+//	ledger.<workspace>.~.~.~                    a workspace
 //	ledger.<workspace>.<org>.<agent>.~<id>      a webhook
 //	claim.<kind>.<hash>                         a claim
 //
@@ -44,12 +45,14 @@
 //	seconds  unsigned integer: a duration
 //	flag     bool; absent is false
 //	json     str: one JSON object (RFC 8259) on one line; empty for none
-//	map      a map of such fields
+//	map      a map of such fields; the one that is called p is sealed, see below
 //
 // Extension types are not used. A field marked * is required. In key.updated, key.rotated and webhook.updated, a field that is left out
 // says "unchanged", and one that is there but empty (or 0) says "now absent".
 //
-// key.created, version 1: a key was made.
+// Every type has two versions. In version 1, which is not written any more, p is a map; in version 2 it is sealed.
+//
+// key.created: a key was made.
 //
 //	agent     text    agent id
 //	confined  flag    the key acts inside its owner
@@ -68,14 +71,14 @@
 //	unique    flag    no other such key of its owner and type that is not revoked has its name
 //	ws        text    workspace id
 //
-// key.updated, version 1: what is mutable of a key was changed.
+// key.updated: what is mutable of a key was changed.
 //
 //	exp       time
 //	key *     id
 //	p         map     meta, name
 //	scopes    text
 //
-// key.rotated, version 1: a key has a new token. The one before stays valid until prev_exp.
+// key.rotated: a key has a new token. The one before stays valid until prev_exp.
 //
 //	digest *  digest  of the new token
 //	exp       time
@@ -84,17 +87,17 @@
 //	p         map
 //	prev_exp  time    not after the event's time: at once
 //
-// key.disabled and key.enabled, version 1: a key was paused, and resumed.
+// key.disabled and key.enabled: a key was paused, and resumed.
 //
 //	key *     id
 //	p         map
 //
-// key.revoked, version 1: a key ended for good.
+// key.revoked: a key ended for good.
 //
 //	key *     id
 //	p         map     reason
 //
-// key.expiring, version 1: a key expires soon. It comes once for each horizon before its expiry that nodes are told to
+// key.expiring: a key expires soon. It comes once for each horizon before its expiry that nodes are told to
 // announce, the longest first, whether the key is disabled or not, but not for a horizon longer than the time from the
 // setting of the expiry to the expiry. An expiry that is changed is announced anew.
 //
@@ -103,14 +106,14 @@
 //	key *      id
 //	p          map
 //
-// key.expired, version 1: the expiry of a key has come. It comes once for an expiry. A key is expired from its expiry on,
+// key.expired: the expiry of a key has come. It comes once for an expiry. A key is expired from its expiry on,
 // whether and whenever that is announced.
 //
 //	exp *     time
 //	key *     id
 //	p         map
 //
-// key.first_used, version 1: a key has been used for the first time, or for the first time that is known. It comes once
+// key.first_used: a key has been used for the first time, or for the first time that is known. It comes once
 // for a key.
 //
 //	at *      time    of the use; of a later one when many keys were first used at a time
@@ -120,14 +123,14 @@
 // Those three are notices: a node appends them as "system", they come a little after what they tell of, none comes after
 // a revocation, and they change nothing else of a key.
 //
-// agent.registered, version 1: an agent has a name.
+// agent.registered: an agent has a name.
 //
 //	agent *   text    agent id
 //	org       text
 //	p *       map     name *
 //	ws        text
 //
-// webhook.created, version 1: an endpoint is told, by HTTP, what happens within an owner.
+// webhook.created: an endpoint is told, by HTTP, what happens within an owner.
 //
 //	agent     text    agent id
 //	from      number  sequence of the first event it gets; left out: the one after this
@@ -138,7 +141,7 @@
 //	url *     text
 //	ws        text
 //
-// webhook.updated, version 1: an endpoint was changed.
+// webhook.updated: an endpoint was changed.
 //
 //	disabled    flag    it is told nothing until further notice, or (false) is told again
 //	hook *      id
@@ -148,12 +151,20 @@
 //	types       text
 //	url         text
 //
-// webhook.deleted, version 1: an endpoint is gone for good.
+// webhook.deleted: an endpoint is gone for good.
 //
 //	hook *    id
 //	p         map
 //
-// claim.taken, version 1, and claim.released, version 1: something that must be unique beyond one key is in use, and is
+// owner.erased: the personal data that was stored before of a key, or of all that a workspace has, is destroyed. It is on the
+// subject of the key, or of the workspace: so who reads a part of a workspace only, one of its agents, is not told of the latter.
+//
+//	gen       number  of a workspace: the generation of its secrets up to which they are destroyed
+//	key       id      of the one key; left out: all of the workspace
+//	p         map     always empty
+//	ws        text    workspace id
+//
+// claim.taken and claim.released: something that must be unique beyond one key is in use, and is
 // not any more. A claim is committed in one atomic batch with the event that needs it, so two writers cannot both win.
 //
 //	hash *    text    lower-case hex of SHA-256 over what is claimed
@@ -163,7 +174,7 @@
 //
 // # Personal data
 //
-// Whatever can name or describe a person is in the one map p of a body and nowhere else, so that it can be sealed, and
+// Whatever can name or describe a person is in the one map p of a body and nowhere else. It is sealed, so that it can be
 // erased by destroying a key, without touching the history:
 //
 //	agent     text    agent name
@@ -172,6 +183,19 @@
 //	name      text    name of the key, agent or webhook
 //	reason    text    of a revocation, or of disabling a webhook
 //	ua        text    user agent of the request; in every type
+//
+// Sealed, p is bin:
+//
+//	1 byte     what there is: a bit each, from the lowest on, for agent, ip, meta, an empty meta, name, an empty name,
+//	           reason and ua
+//	uvarint    generation of the secret of the workspace, from 1 on
+//	4 bytes    mark of that secret
+//	12 bytes   nonce
+//	the rest   AES-256-GCM of the map, as it is in version 1, with 16 bytes of tag
+//
+// Only the servers of the ledger have the keys. In the place of each text whose key was destroyed, a reader that asks them is
+// given "erased", and {"erased":true} for metadata; a reader without keys, such as a NATS client, reads "sealed" and
+// {"sealed":true}. Decode does both.
 //
 // No secret is in any event: of a token there is its digest and its hint. The secrets of webhooks follow from a secret
 // that only the servers have, the id and the version.
@@ -256,7 +280,7 @@
 //	id               event id
 //	source           a URI reference that names the ledger
 //	type             keyledger.<type>, such as keyledger.key.created
-//	subject          key id, agent id, webhook id, or <kind>.<hash> of a claim
+//	subject          key id, agent id, webhook id, workspace id, or <kind>.<hash> of a claim
 //	time             as in the header
 //	sequence         sequence number in the stream, as a decimal string
 //	actor            as in the header
@@ -268,7 +292,8 @@
 // agent_name, peer_id, session_id, scopes (an array), environment, type, metadata (an object), not_before, expires_at,
 // previous_expires_at, horizon_seconds (a number), used_at, reason and, only when they are true, unique_name and confined; that of an agent agent_id, name,
 // workspace_id and org_id; that of a webhook webhook_id, name, workspace_id, org_id, agent_id, types (an array), target
-// (scheme and host of its URL), disabled with reason, and secret_rotated with previous_secret_until; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
+// (scheme and host of its URL), disabled with reason, and secret_rotated with previous_secret_until; that of owner.erased workspace_id
+// and, when it is about one key, key_id; that of a claim kind, hash and holder. Every data has origin with ip and user_agent. What is
 // absent is null, an empty array or an empty object; a member that a change does not touch is left out. Digests stay
 // inside: there is none in the exchange form, and so the hash of a claim of kind token, which is one, is not there either.
 package events

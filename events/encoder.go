@@ -17,15 +17,19 @@ type encoder struct {
 	fields int    // of the map being written
 	origin Origin
 	err    error
+
+	message *Message // whose body it is, for the sealer
+	sealer  Sealer   // nil: personal data stays in the clear
+	sealed  uint64   // generation of the key that it used
 }
 
-// encodeBody gives the body of an event.
-func encodeBody(p Payload, o Origin) ([]byte, error) {
+// encodeBody gives the body of an event, and the generation of the key that its personal data is sealed with.
+func encodeBody(m *Message, p Payload, o Origin, s Sealer) (body []byte, sealed uint64, err error) {
 	e := newEncoder(512)
 	defer e.release()
-	e.origin = o.clean()
+	e.origin, e.message, e.sealer = o.clean(), m, s
 	e.object(func() { p.encode(e) })
-	return e.out, e.err
+	return e.out, e.sealed, e.err
 }
 
 // newEncoder gives an encoder with room for size bytes.

@@ -27,6 +27,7 @@ const (
 	WebhookCreated  Type = "webhook.created"
 	WebhookUpdated  Type = "webhook.updated"
 	WebhookDeleted  Type = "webhook.deleted"
+	OwnerErased     Type = "owner.erased"
 	ClaimTaken      Type = "claim.taken"
 	ClaimReleased   Type = "claim.released"
 )
@@ -46,6 +47,7 @@ type Event struct {
 	Header
 	Sequence uint64 // in the stream, from 1; 0 before it is stored
 	Subject  string
+	Sealed   uint64 // generation of the key that its personal data is sealed with; 0: none is, or there is none
 	Origin   Origin
 	Payload  Payload
 }
@@ -59,14 +61,14 @@ type Message struct {
 }
 
 // Payload is the body of one event type: one of the pointers *Created, *Updated, *Rotated, *Disabled, *Enabled,
-// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Claim and *Release.
+// *Revoked, *Expiring, *Expired, *FirstUsed, *Agent, *Webhook, *WebhookUpdate, *WebhookDelete, *Erasure, *Claim
+// and *Release.
 type Payload interface {
 	body
 
 	// Type is the type of the events that have this payload.
 	Type() Type
 
-	version() int           // of the layout that encode writes
 	encode(*encoder)        // writes the fields, in ascending order of their names
 	missing() string        // name of the first required field that is absent, else ""
 	fits(s Subject) bool    // s is the subject of what the payload is about

@@ -88,6 +88,8 @@ func testEvents() map[string]Event {
 		}},
 		"webhook.updated-enabled": {WebhookSubject("", "", "", key), &WebhookUpdate{ID: key, Disabled: new(false), Types: new("")}},
 		"webhook.deleted":         {WebhookSubject("acme", "", "", key), &WebhookDelete{ID: key}},
+		"owner.erased":            {WorkspaceSubject("acme"), &Erasure{Workspace: "acme", Generation: 3}},
+		"owner.erased-key":        {onKey, &Erasure{Workspace: "acme", KeyID: key}},
 		"claim.taken":             {ClaimSubject("agent", testHash), &Claim{Kind: "agent", Hash: testHash, Holder: "bot7"}},
 		"claim.released":          {ClaimSubject("agent", testHash), &Release{Kind: "agent", Hash: testHash}},
 	}
@@ -95,7 +97,7 @@ func testEvents() map[string]Event {
 	for name, p := range payloads {
 		all[name] = Event{
 			Header: Header{
-				Type: p.payload.Type(), Version: p.payload.version(), ID: uuid.MustParse("01978d2c-8f00-7b00-8000-0000000000e1"),
+				Type: p.payload.Type(), Version: clearVersion, ID: uuid.MustParse("01978d2c-8f00-7b00-8000-0000000000e1"),
 				Time: testTime("2026-01-02T03:04:05.000006Z"), Actor: "system", RequestID: "req-42",
 			},
 			Sequence: 7, Subject: p.subject, Payload: p.payload,
@@ -103,7 +105,7 @@ func testEvents() map[string]Event {
 		}
 	}
 	for _, name := range []string{"key.created-bare", "key.updated-bare", "key.rotated-bare", "key.revoked-bare", "agent.registered-bare",
-		"key.expiring", "key.expired", "key.first_used", "webhook.created-bare"} {
+		"key.expiring", "key.expired", "key.first_used", "webhook.created-bare", "owner.erased", "owner.erased-key"} {
 		e := all[name]
 		e.Origin, e.RequestID = Origin{}, ""
 		all[name] = e
@@ -116,7 +118,7 @@ func drawEvent(t *rapid.T) Event {
 	subject, p := drawPayload(t)
 	return Event{
 		Header: Header{
-			Type: p.Type(), Version: p.version(), ID: drawUUID(t, "event id"), Time: drawTime(t, "time"),
+			Type: p.Type(), Version: clearVersion, ID: drawUUID(t, "event id"), Time: drawTime(t, "time"),
 			Actor:     rapid.StringMatching(`[!-~]{1,128}`).Draw(t, "actor"),
 			RequestID: rapid.StringMatching(`[!-~]{0,128}`).Draw(t, "request id"),
 		},
@@ -190,6 +192,11 @@ func drawPayload(t *rapid.T) (subject string, p Payload) {
 		}
 	case WebhookDeleted:
 		return WebhookSubject(owner.Workspace, owner.Org, owner.AgentID, key), &WebhookDelete{ID: key}
+	case OwnerErased:
+		if owner.Workspace == "" || rapid.Bool().Draw(t, "one key") {
+			return subject, &Erasure{Workspace: owner.Workspace, KeyID: key, Generation: rapid.Uint64().Draw(t, "generation")}
+		}
+		return WorkspaceSubject(owner.Workspace), &Erasure{Workspace: owner.Workspace, Generation: rapid.Uint64().Draw(t, "generation")}
 	case ClaimTaken:
 		c := &Claim{Kind: drawText(t, "kind", 1, MaxID), Hash: drawText(t, "hash", 1, MaxID), Holder: drawText(t, "holder", 1, MaxID)}
 		return ClaimSubject(c.Kind, c.Hash), c
@@ -238,6 +245,7 @@ func drawMetadata(t *rapid.T) json.RawMessage {
 func allTypes() []Type {
 	return []Type{
 		KeyCreated, KeyUpdated, KeyRotated, KeyDisabled, KeyEnabled, KeyRevoked, KeyExpiring, KeyExpired, KeyFirstUsed,
-		AgentRegistered, WebhookCreated, WebhookUpdated, WebhookDeleted, ClaimTaken, ClaimReleased,
+		AgentRegistered, WebhookCreated, WebhookUpdated, WebhookDeleted, OwnerErased, ClaimTaken,
+		ClaimReleased,
 	}
 }

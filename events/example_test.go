@@ -31,7 +31,7 @@ func ExampleEncode() {
 		},
 		Subject: events.KeySubject(&events.Owner{Workspace: "acme"}, key),
 		Payload: &events.Revoked{KeyID: key, Reason: "leaked"},
-	})
+	}, nil) // without keys: nothing is sealed
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -40,7 +40,7 @@ func ExampleEncode() {
 	m.Each(func(name, value string) { fmt.Println(name + ": " + value) })
 	fmt.Printf("%q\n", m.Data)
 
-	e, err := events.Decode(&m)
+	e, err := events.Decode(&m, nil)
 	fmt.Println(e.Payload.(*events.Revoked).Reason, err)
 
 	// Output:

@@ -32,7 +32,7 @@ func ParseCloudEvent(text []byte) (Event, error) {
 	case err != nil:
 		return Event{}, fmt.Errorf("events: cloud event %d: %w", x.event.Sequence, err)
 	}
-	x.event.Version, x.event.Payload = p.version(), p
+	x.event.Version, x.event.Payload = sealedVersion, p
 	return x.event, nil
 }
 

@@ -174,6 +174,15 @@ func (w *WebhookDelete) readJSON(x *exchange, name string, v jsontext.Value) {
 	x.id(&w.ID, "webhook_id", name, v)
 }
 
+func (e *Erasure) readJSON(x *exchange, name string, v jsontext.Value) {
+	switch name {
+	case "key_id":
+		e.KeyID = x.uuid(v)
+	case "workspace_id":
+		e.Workspace = x.text(v)
+	}
+}
+
 func (c *Claim) readJSON(x *exchange, name string, v jsontext.Value) {
 	switch name {
 	case "kind":

@@ -16,8 +16,6 @@ type Expiring struct {
 // Type is KeyExpiring.
 func (*Expiring) Type() Type { return KeyExpiring }
 
-func (*Expiring) version() int { return 1 }
-
 func (x *Expiring) encode(e *encoder) {
 	e.time("exp", x.ExpiresAt)
 	e.seconds("horizon", x.Horizon)
@@ -70,8 +68,6 @@ type Expired struct {
 
 // Type is KeyExpired.
 func (*Expired) Type() Type { return KeyExpired }
-
-func (*Expired) version() int { return 1 }
 
 func (x *Expired) encode(e *encoder) {
 	e.time("exp", x.ExpiresAt)

@@ -16,8 +16,6 @@ type FirstUsed struct {
 // Type is KeyFirstUsed.
 func (*FirstUsed) Type() Type { return KeyFirstUsed }
 
-func (*FirstUsed) version() int { return 1 }
-
 func (u *FirstUsed) encode(e *encoder) {
 	e.time("at", u.At)
 	e.bytes("key", u.KeyID[:])

@@ -17,12 +17,16 @@ func FuzzDecode(f *testing.F) {
 		m := mustEncode(f, e)
 		f.Add(index[m.Type], m.Version, m.Subject, m.Data)
 	}
-	f.Add(index[KeyRevoked], 2, "ledger.~.~.~."+testKey, []byte{0x80})
+	for _, e := range testEvents() {
+		m := mustSeal(f, e)
+		f.Add(index[m.Type], m.Version, m.Subject, m.Data)
+	}
+	f.Add(index[KeyRevoked], 3, "ledger.~.~.~."+testKey, []byte{0x80})
 	f.Add(index[KeyUpdated], 1, "ledger.~.~.~."+testKey, []byte{0x81, 0xa1, 'a', 0xdd, 0xff, 0xff, 0xff, 0xff, 0xc0})
 	f.Fuzz(func(t *testing.T, typ byte, version int, subject string, data []byte) {
 		m := message("key.created", data)
 		m.Type, m.Version, m.Subject = types[int(typ)%len(types)], version, subject
-		want, err := Decode(&m)
+		want, err := Decode(&m, testKeys{})
 		if err != nil {
 			var invalid *DecodeError
 			var unknown *UnknownError
@@ -32,11 +36,11 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		want.Origin = want.Origin.clean()
-		again, err := Encode(&want)
+		again, err := Encode(&want, testKeys{})
 		if err != nil {
 			t.Fatalf("%+v was decoded and cannot be encoded: %v", want.Payload, err)
 		}
-		got, err := Decode(&again)
+		got, err := Decode(&again, testKeys{})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("got %+v, %v, want %+v", got.Payload, err, want.Payload)
 		}
@@ -78,7 +82,7 @@ func FuzzParseSubject(f *testing.F) {
 	for _, e := range testEvents() {
 		f.Add(e.Subject)
 	}
-	for _, s := range []string{"", "ledger.~.~.~.~", "ledger.=61.~.a.~", "claim.a.=2E", "claim.~.~", "ledger.=.b.c.~"} {
+	for _, s := range []string{"", "ledger.~.~.~.~", "ledger.a.~.~.~", "ledger.~.a.~.~", "ledger.=61.~.a.~", "claim.a.=2E", "claim.~.~", "ledger.=.b.c.~"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, subject string) {
@@ -93,6 +97,8 @@ func FuzzParseSubject(f *testing.F) {
 		switch {
 		case s.ClaimKind != "":
 			got = ClaimSubject(s.ClaimKind, s.ClaimHash)
+		case s.Agent == "" && s.Key == [16]byte{} && s.Webhook == [16]byte{}:
+			got = WorkspaceSubject(s.Workspace)
 		case s.Key != [16]byte{}:
 			got = KeySubject(&Owner{Workspace: s.Workspace, Org: s.Org, AgentID: s.Agent}, s.Key)
 		case s.Webhook != [16]byte{}:

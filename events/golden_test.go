@@ -28,7 +28,28 @@ func TestGoldenMessages(t *testing.T) {
 			}
 			stored := parseMessage(t, want)
 			stored.Sequence = e.Sequence
-			if got, err := Decode(&stored); err != nil || !reflect.DeepEqual(got, e) {
+			if got, err := Decode(&stored, nil); err != nil || !reflect.DeepEqual(got, e) {
+				t.Errorf("got %+v, %v, want %+v", got, err, e)
+			}
+		})
+	}
+}
+
+func TestGoldenSealedMessages(t *testing.T) {
+	for name, e := range testEvents() {
+		t.Run(name, func(t *testing.T) {
+			m := mustSeal(t, e)
+			want := golden(t, fmt.Sprintf("%s.v%d.golden", name, m.Version), formatMessage(&m))
+			if got := formatMessage(&m); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+			stored := parseMessage(t, want)
+			stored.Sequence = e.Sequence
+			got, err := Decode(&stored, testKeys{})
+			if got.Sealed > 1 {
+				t.Errorf("generation %d", got.Sealed)
+			}
+			if got.Version, got.Sealed = e.Version, 0; err != nil || !reflect.DeepEqual(got, e) {
 				t.Errorf("got %+v, %v, want %+v", got, err, e)
 			}
 		})
@@ -64,7 +85,7 @@ func TestEveryLayoutHasAGoldenFile(t *testing.T) {
 				if m.Type != typ || m.Version != version {
 					t.Errorf("%s holds a %s of version %d", file, m.Type, m.Version)
 				}
-				if _, err := Decode(&m); err != nil {
+				if _, err := Decode(&m, nil); err != nil {
 					t.Errorf("%s: %v", file, err)
 				}
 			}

@@ -48,11 +48,11 @@ func TestLongBodiesAreRefused(t *testing.T) {
 	p := *e.Payload.(*Created)
 	p.Metadata = json.RawMessage(`{"a":"` + strings.Repeat("a", MaxBody) + `"}`)
 	e.Payload = &p
-	if _, err := Encode(&e); err == nil {
+	if _, err := Encode(&e, nil); err == nil {
 		t.Error("it is encoded")
 	}
 	p.Metadata = json.RawMessage(`{"a":"` + strings.Repeat("a", MaxBody-1000) + `"}`)
-	m, err := Encode(&e)
+	m, err := Encode(&e, nil)
 	if leaf := AppendLeaf(nil, &m); err != nil || len(leaf) > math.MaxUint16 {
 		t.Errorf("a leaf of %d bytes, %v", len(leaf), err)
 	}

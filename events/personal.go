@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// personal is the personal data of a body: its one field "p". It is apart from the rest so that it can be sealed, and
-// erased by destroying a key, without touching the history. The origin of the event belongs to it.
+// personal is the personal data of a body: its one field "p", a map, which is sealed. So it can be erased by destroying
+// a key, without touching the history. The origin of the event belongs to it.
 type personal struct {
 	agentName   string
 	metadata    json.RawMessage
@@ -22,6 +23,7 @@ type personal struct {
 func (e *encoder) personal(p personal) {
 	start, fields := len(e.out), e.fields
 	e.field("p")
+	value := len(e.out)
 	written := e.object(func() {
 		e.text("agent", p.agentName)
 		e.text("ip", e.origin.IP)
@@ -36,6 +38,8 @@ func (e *encoder) personal(p personal) {
 	})
 	if written == 0 {
 		e.out, e.fields = e.out[:start], fields
+	} else if e.sealer != nil {
+		e.seal(value, &p)
 	}
 }
 
@@ -48,8 +52,20 @@ func (e *encoder) metadata(name string, value json.RawMessage) {
 	e.keep(e.msg.EncodeString(string(value)))
 }
 
-// personal reads the field "p".
-func (d *decoder) personal() (p personal) {
+// personal reads the field "p": a map, or a binary when it is sealed.
+func (d *decoder) personal() personal {
+	if msgpcode.IsBin(d.peek()) {
+		return d.sealedPersonal()
+	}
+	p := d.clearPersonal()
+	if d.err == nil && d.opener != nil && d.opener.Erased(d.message) {
+		return d.stand((&encoder{origin: d.origin}).presence(&p), ErasedText)
+	}
+	return p
+}
+
+// clearPersonal reads the map.
+func (d *decoder) clearPersonal() (p personal) {
 	left, field := d.left, d.field
 	d.enter()
 	for d.next() {

@@ -11,8 +11,6 @@ type Revoked struct {
 // Type is KeyRevoked.
 func (*Revoked) Type() Type { return KeyRevoked }
 
-func (*Revoked) version() int { return 1 }
-
 func (r *Revoked) encode(e *encoder) {
 	e.bytes("key", r.KeyID[:])
 	e.personal(personal{reason: r.Reason})

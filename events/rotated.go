@@ -18,8 +18,6 @@ type Rotated struct {
 // Type is KeyRotated.
 func (*Rotated) Type() Type { return KeyRotated }
 
-func (*Rotated) version() int { return 1 }
-
 func (r *Rotated) encode(e *encoder) {
 	e.bytes("digest", r.Digest[:])
 	e.timeChange("exp", r.ExpiresAt)

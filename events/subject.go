@@ -38,6 +38,9 @@ func AgentSubject(workspace, org, agent string) string {
 	return string(append(appendOwner(buf[:0], workspace, org, agent), "."+absent...))
 }
 
+// WorkspaceSubject is the one literal subject of a workspace: an agent's subject with "~" for the agent.
+func WorkspaceSubject(workspace string) string { return AgentSubject(workspace, "", "") }
+
 // WebhookSubject is the one literal subject of a webhook: a key's subject with "~" before the id. An endpoint of several
 // agents, orgs or workspaces has "~" for what it leaves open.
 func WebhookSubject(workspace, org, agent string, id uuid.UUID) string {
@@ -105,7 +108,7 @@ func isPlain(c byte) bool {
 }
 
 // Subject is what a subject of the LEDGER stream names: a key when Key is set, a webhook when Webhook is, a claim when
-// ClaimKind is, else the agent Agent.
+// ClaimKind is, the agent Agent when that is, else the workspace.
 type Subject struct {
 	Workspace, Org, Agent string // of a key, an agent or a webhook; empty when absent
 	Key                   uuid.UUID
@@ -113,8 +116,8 @@ type Subject struct {
 	ClaimKind, ClaimHash  string
 }
 
-// ParseSubject gives what a subject names. It accepts what KeySubject, AgentSubject, WebhookSubject and ClaimSubject give for ids of 1
-// to MaxID bytes, and nothing else.
+// ParseSubject gives what a subject names. It accepts what KeySubject, AgentSubject, WorkspaceSubject, WebhookSubject and
+// ClaimSubject give for ids of 1 to MaxID bytes, and nothing else.
 func ParseSubject(subject string) (Subject, error) {
 	s, err := parseSubject(subject)
 	if err != nil {
@@ -160,8 +163,8 @@ func parseSubject(subject string) (s Subject, err error) {
 		}
 		return s, err
 	}
-	if s.Agent == "" {
-		return s, errors.New("neither a key nor an agent")
+	if s.Agent == "" && (s.Workspace == "" || s.Org != "") {
+		return s, errors.New("neither a key nor an agent nor a workspace")
 	}
 	return s, nil
 }

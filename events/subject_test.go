@@ -21,6 +21,7 @@ func TestSubjects(t *testing.T) {
 		WebhookSubject("acme", "", "bot.7", key):                                  "ledger.acme.~.bot=2E7.~" + testKey,
 		WebhookSubject("", "", "", key):                                           "ledger.~.~.~.~" + testKey,
 		AgentSubject("acme", "", "bot.7"):                                         "ledger.acme.~.bot=2E7.~",
+		WorkspaceSubject("acme.com"):                                              "ledger.acme=2Ecom.~.~.~",
 		ClaimSubject("token", testHash):                                           "claim.token." + testHash,
 		ClaimSubject("a.b", "c d"):                                                "claim.a=2Eb.c=20d",
 		OwnerFilter("", "", ""):                                                   KeySubjects,
@@ -144,7 +145,7 @@ func TestParseSubjectRefuses(t *testing.T) {
 	for _, subject := range []string{
 		"", "ledger", "ledger.", "claim", "claim.", "claim.token", "claim.token.", "claim..x", "claim.~.x", "claim.token.~",
 		"claim.a.b.c", "usage.batch", "ledger.a.b.c", "ledger.a.b.c." + testKey + ".d", "ledger..b.c." + testKey,
-		"Ledger.a.b.c." + testKey, "ledger.a.b.c.", "ledger.a.b.c.x", "ledger.~.~.~.~",
+		"Ledger.a.b.c." + testKey, "ledger.a.b.c.", "ledger.a.b.c.x", "ledger.~.~.~.~", "ledger.a.b.~.~", "ledger.~.a.~.~",
 		"ledger.a.b.c.~~", "ledger.a.b.c.~x", "ledger.a.b.c.~~" + testKey, "ledger.a.b.c.~00000000-0000-0000-0000-000000000000", "ledger.a.b.~.~",
 		"ledger.a.b.c." + strings.ToUpper(testKey), "ledger.a.b.c.00000000-0000-0000-0000-000000000000",
 		"ledger.*.b.c." + testKey, "ledger.a.>." + testKey, "ledger.a b.b.c." + testKey, "ledger.ü.b.c." + testKey,

@@ -19,8 +19,6 @@ type Updated struct {
 // Type is KeyUpdated.
 func (*Updated) Type() Type { return KeyUpdated }
 
-func (*Updated) version() int { return 1 }
-
 func (u *Updated) encode(e *encoder) {
 	e.timeChange("exp", u.ExpiresAt)
 	e.bytes("key", u.KeyID[:])

@@ -21,44 +21,56 @@ type layout struct {
 	version int
 }
 
+// The versions of a layout: at first, personal data was in the clear; it is sealed in all that are written now. A program
+// that does not know how stops there, as it would show keys without names.
+const (
+	clearVersion  = 1
+	sealedVersion = 2
+)
+
 // Shown tells whether t is a type of the history of keys and agents: one that this program knows, and not of claims.
 func (t Type) Shown() bool {
-	return newBody(layout{t, 1}) != nil && !strings.HasPrefix(string(t), claimPrefix)
+	return Known(t) && !strings.HasPrefix(string(t), claimPrefix)
 }
 
 // newBody gives an empty body for a layout, nil when this program does not know it. It has one line for every layout
 // that was ever written, and none is ever removed.
 func newBody(l layout) body {
-	switch l {
-	case layout{KeyCreated, 1}:
+	if l.version != clearVersion && l.version != sealedVersion {
+		return nil
+	}
+	switch l.t {
+	case KeyCreated:
 		return new(Created)
-	case layout{KeyUpdated, 1}:
+	case KeyUpdated:
 		return new(Updated)
-	case layout{KeyRotated, 1}:
+	case KeyRotated:
 		return new(Rotated)
-	case layout{KeyDisabled, 1}:
+	case KeyDisabled:
 		return new(Disabled)
-	case layout{KeyEnabled, 1}:
+	case KeyEnabled:
 		return new(Enabled)
-	case layout{KeyRevoked, 1}:
+	case KeyRevoked:
 		return new(Revoked)
-	case layout{KeyExpiring, 1}:
+	case KeyExpiring:
 		return new(Expiring)
-	case layout{KeyExpired, 1}:
+	case KeyExpired:
 		return new(Expired)
-	case layout{KeyFirstUsed, 1}:
+	case KeyFirstUsed:
 		return new(FirstUsed)
-	case layout{AgentRegistered, 1}:
+	case AgentRegistered:
 		return new(Agent)
-	case layout{WebhookCreated, 1}:
+	case WebhookCreated:
 		return new(Webhook)
-	case layout{WebhookUpdated, 1}:
+	case WebhookUpdated:
 		return new(WebhookUpdate)
-	case layout{WebhookDeleted, 1}:
+	case WebhookDeleted:
 		return new(WebhookDelete)
-	case layout{ClaimTaken, 1}:
+	case OwnerErased:
+		return new(Erasure)
+	case ClaimTaken:
 		return new(Claim)
-	case layout{ClaimReleased, 1}:
+	case ClaimReleased:
 		return new(Release)
 	}
 	return nil

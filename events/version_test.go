@@ -77,7 +77,7 @@ func TestDecodeBringsOldVersionsToTheNewest(t *testing.T) {
 	} {
 		m := message("key.revoked", data)
 		m.Version = version
-		e, err := decode(&m, newBodyOfTest)
+		e, err := decode(&m, nil, newBodyOfTest)
 		if err != nil {
 			t.Fatalf("version %d: %v", version, err)
 		}
@@ -99,7 +99,7 @@ func TestDecodeHoldsOldVersionsToTheRules(t *testing.T) {
 	} {
 		m := message("key.revoked", data)
 		var invalid *DecodeError
-		if e, err := decode(&m, newBodyOfTest); !errors.As(err, &invalid) {
+		if e, err := decode(&m, nil, newBodyOfTest); !errors.As(err, &invalid) {
 			t.Errorf("%s: got %+v, %v", name, e, err)
 		}
 	}
@@ -107,13 +107,13 @@ func TestDecodeHoldsOldVersionsToTheRules(t *testing.T) {
 
 func TestDecodeStopsAtWhatIsNewer(t *testing.T) {
 	for name, change := range map[string]func(*Message){
-		"a newer version": func(m *Message) { m.Version = 2 },
+		"a newer version": func(m *Message) { m.Version = 3 },
 		"a newer type":    func(m *Message) { m.Type = "key.forgotten" },
 		"no type":         func(m *Message) { m.Type = "" },
 	} {
 		m := mustEncode(t, testEvents()["key.revoked"])
 		change(&m)
-		_, err := Decode(&m)
+		_, err := Decode(&m, nil)
 		var unknown *UnknownError
 		if !errors.As(err, &unknown) {
 			t.Fatalf("%s: %v", name, err)
@@ -134,7 +134,7 @@ func TestDecodeRefusesVersionsBelowOne(t *testing.T) {
 		m := mustEncode(t, testEvents()["key.revoked"])
 		m.Version = version
 		var invalid *DecodeError
-		if _, err := Decode(&m); !errors.As(err, &invalid) {
+		if _, err := Decode(&m, nil); !errors.As(err, &invalid) {
 			t.Errorf("version %d: %v", version, err)
 		}
 	}
@@ -155,8 +155,8 @@ func TestEveryTypeIsKnown(t *testing.T) {
 				t.Errorf("%s version %d leads to a %s", typ, newest, p.Type())
 			}
 		}
-		p, ok := newBody(layout{typ, newest}).(Payload)
-		if !ok || p.version() != newest {
+		_, ok := newBody(layout{typ, newest}).(Payload)
+		if !ok || newest != sealedVersion {
 			t.Errorf("%s: the newest known version is %d, and it is not what is written", typ, newest)
 		}
 	}

@@ -24,8 +24,6 @@ type Webhook struct {
 // Type is WebhookCreated.
 func (*Webhook) Type() Type { return WebhookCreated }
 
-func (*Webhook) version() int { return 1 }
-
 func (w *Webhook) encode(e *encoder) {
 	e.text("agent", w.Agent)
 	e.number("from", w.From)
@@ -105,8 +103,6 @@ type WebhookUpdate struct {
 // Type is WebhookUpdated.
 func (*WebhookUpdate) Type() Type { return WebhookUpdated }
 
-func (*WebhookUpdate) version() int { return 1 }
-
 func (u *WebhookUpdate) encode(e *encoder) {
 	e.flagChange("disabled", u.Disabled)
 	e.bytes("hook", u.ID[:])
@@ -180,8 +176,6 @@ type WebhookDelete struct{ ID uuid.UUID }
 
 // Type is WebhookDeleted.
 func (*WebhookDelete) Type() Type { return WebhookDeleted }
-
-func (*WebhookDelete) version() int { return 1 }
 
 func (w *WebhookDelete) encode(e *encoder) {
 	e.bytes("hook", w.ID[:])

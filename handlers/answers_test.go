@@ -332,6 +332,7 @@ func changeScenarios() []scenario {
 		{"PATCH", "/v1/keys/{%s.id}", `{"name":"new"}`},
 		{"POST", "/v1/keys/{%s.id}/rotate", `{"grace_seconds":60}`},
 		{"POST", "/v1/keys/{%s.id}/disable", ``},
+		{"POST", "/v1/keys/{%s.id}/erase", ``},
 		{"POST", "/v1/keys/{%s.id}/enable", `{}`},
 		{"POST", "/v1/keys/{%s.id}/revoke", `{"reason":"why"}`},
 	} {
@@ -370,7 +371,7 @@ func changeScenarios() []scenario {
 		reused.before = func(w *world) { w.do("POST", "/v1/agents", `{"name":"a"}`, with("Idempotency-Key", "k")) }
 		list = append(list, tooLarge, unknown, form, formOnce, reused)
 	}
-	return append(list,
+	return append(append(list, eraseScenarios()...),
 		scenario{name: "an empty patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{}`, status: 200},
 		scenario{name: "a merge patch", method: "PATCH", path: "/v1/keys/{active.id}", body: `{"scopes":["a"],"metadata":{"b":1},"expires_at":"{soon}"}`,
 			header: with("Content-Type", "application/merge-patch+json"), status: 200, events: 1,

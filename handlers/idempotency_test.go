@@ -52,6 +52,8 @@ func TestIdempotentRepeat(t *testing.T) {
 		{"POST", "/v1/keys/{active.id}/revoke", `{"reason":"why"}`},
 		{"POST", "/v1/keys/{active.id}/disable", ``},
 		{"POST", "/v1/keys/{disabled.id}/enable", ``},
+		{"POST", "/v1/keys/{active.id}/erase", ``},
+		{"POST", "/v1/workspaces/acme/erase", ``},
 		{"PATCH", "/v1/keys/{active.id}", `{"name":"new"}`},
 		{"POST", "/v1/agents", `{"name":"Support"}`},
 	} {

@@ -22,26 +22,28 @@ type right struct {
 // rights has every route that takes a token.
 func rights() map[string]right {
 	return map[string]right{
-		"POST /v1/keys":                {ledger.ScopeCreate, `{"workspace_id":"acme"}`, "404"},
-		"GET /v1/keys":                 {ledger.ScopeRead, "", "hidden"},
-		"GET /v1/workspaces/{id}/keys": {ledger.ScopeRead, "", "404"},
-		"GET /v1/orgs/{id}/keys":       {ledger.ScopeRead, "", "hidden"},
-		"GET /v1/agents/{id}/keys":     {ledger.ScopeRead, "", "hidden"},
-		"GET /v1/keys/{id}":            {ledger.ScopeRead, "", "404"},
-		"PATCH /v1/keys/{id}":          {ledger.ScopeUpdate, `{"name":"new"}`, "404"},
-		"POST /v1/keys/{id}/revoke":    {ledger.ScopeRevoke, "", "404"},
-		"POST /v1/keys/{id}/rotate":    {ledger.ScopeUpdate, "", "404"},
-		"POST /v1/keys/{id}/disable":   {ledger.ScopeUpdate, "", "404"},
-		"POST /v1/keys/{id}/enable":    {ledger.ScopeUpdate, "", "404"},
-		"POST /v1/keys/verify":         {ledger.ScopeVerify, `{"token":"{active.token}"}`, "hidden"},
-		"POST /v1/usage":               {ledger.ScopeVerify, `{"uses":[]}`, "hidden"},
-		"GET /v1/keys/{id}/usage":      {ledger.ScopeRead, "", "404"},
-		"GET /v1/keys/{id}/events":     {ledger.ScopeEvents, "", "404"},
-		"GET /v1/events":               {ledger.ScopeEvents, "", "hidden"},
-		"POST /v1/agents":              {ledger.ScopeCreate, `{"name":"new","workspace_id":"acme"}`, "404"},
-		"GET /v1/agents":               {ledger.ScopeRead, "", "hidden"},
-		"GET /v1/agents/{id}":          {ledger.ScopeRead, "", "404"},
-		"GET /metrics":                 {ledger.ScopeAudit, "", "403"},
+		"POST /v1/keys":                  {ledger.ScopeCreate, `{"workspace_id":"acme"}`, "404"},
+		"GET /v1/keys":                   {ledger.ScopeRead, "", "hidden"},
+		"GET /v1/workspaces/{id}/keys":   {ledger.ScopeRead, "", "404"},
+		"GET /v1/orgs/{id}/keys":         {ledger.ScopeRead, "", "hidden"},
+		"GET /v1/agents/{id}/keys":       {ledger.ScopeRead, "", "hidden"},
+		"GET /v1/keys/{id}":              {ledger.ScopeRead, "", "404"},
+		"PATCH /v1/keys/{id}":            {ledger.ScopeUpdate, `{"name":"new"}`, "404"},
+		"POST /v1/keys/{id}/revoke":      {ledger.ScopeRevoke, "", "404"},
+		"POST /v1/keys/{id}/rotate":      {ledger.ScopeUpdate, "", "404"},
+		"POST /v1/keys/{id}/disable":     {ledger.ScopeUpdate, "", "404"},
+		"POST /v1/keys/{id}/enable":      {ledger.ScopeUpdate, "", "404"},
+		"POST /v1/keys/{id}/erase":       {ledger.ScopeErase, "", "404"},
+		"POST /v1/workspaces/{id}/erase": {ledger.ScopeErase, "", "404"},
+		"POST /v1/keys/verify":           {ledger.ScopeVerify, `{"token":"{active.token}"}`, "hidden"},
+		"POST /v1/usage":                 {ledger.ScopeVerify, `{"uses":[]}`, "hidden"},
+		"GET /v1/keys/{id}/usage":        {ledger.ScopeRead, "", "404"},
+		"GET /v1/keys/{id}/events":       {ledger.ScopeEvents, "", "404"},
+		"GET /v1/events":                 {ledger.ScopeEvents, "", "hidden"},
+		"POST /v1/agents":                {ledger.ScopeCreate, `{"name":"new","workspace_id":"acme"}`, "404"},
+		"GET /v1/agents":                 {ledger.ScopeRead, "", "hidden"},
+		"GET /v1/agents/{id}":            {ledger.ScopeRead, "", "404"},
+		"GET /metrics":                   {ledger.ScopeAudit, "", "403"},
 
 		"GET /v1/ledger/tile/entries/{index:.+}": {ledger.ScopeAudit, "", "403"},
 		"GET /v1/ledger/reads":                   {ledger.ScopeAudit, "", "403"},
@@ -51,7 +53,7 @@ func rights() map[string]right {
 // Every route, for every kind of token: who may not is refused with the right status and nothing is appended.
 func TestAuthorizationMatrix(t *testing.T) {
 	scopes := []string{ledger.ScopeCreate, ledger.ScopeRead, ledger.ScopeUpdate, ledger.ScopeRevoke, ledger.ScopeVerify,
-		ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit, ledger.ScopeAll, "deploy"}
+		ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit, ledger.ScopeErase, ledger.ScopeAll, "deploy"}
 	all := rights()
 	maps.Copy(all, webhookRights())
 	c := theContract(t)

@@ -167,6 +167,8 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: post, Path: "/v1/keys/{id}/rotate", Handle: a.rotateKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/disable", Handle: a.disableKey, Command: true, Conditional: true},
 		{Method: post, Path: "/v1/keys/{id}/enable", Handle: a.enableKey, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/keys/{id}/erase", Handle: a.eraseKey, Command: true, Conditional: true},
+		{Method: post, Path: "/v1/workspaces/{id}/erase", Handle: a.eraseWorkspace, Command: true},
 		{Method: get, Path: "/v1/keys/{id}/usage", Handle: a.keyUsage},
 		{Method: post, Path: "/v1/usage", Handle: a.reportUsage},
 		{Method: get, Path: "/v1/keys/{id}/events", Handle: a.keyEvents, Query: page, Remote: true},

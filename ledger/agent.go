@@ -17,6 +17,7 @@ type Agent struct {
 	CreatedAt time.Time
 	CreatedBy string
 	Sequence  uint64
+	Erased    bool // its name was destroyed
 }
 
 // RegisterAgent is the input of an agent's registration.

@@ -33,7 +33,7 @@ func (s *Service) RegisterAgent(ctx context.Context, c *Call, in *RegisterAgent)
 
 // register is one attempt. It fails with ErrConflict when another registration got in between.
 func (s *Service) register(ctx context.Context, c *Call, event uuid.UUID, body *events.Agent, chosen bool) (Agent, bool, error) {
-	a, ok, err := s.state.AgentByName(ctx, body.Workspace, body.Org, body.Name)
+	a, ok, err := s.named(ctx, body.Workspace, body.Org, body.Name)
 	switch {
 	case err != nil:
 		return Agent{}, false, failed(err)
@@ -53,6 +53,20 @@ func (s *Service) register(ctx context.Context, c *Call, event uuid.UUID, body *
 	return s.storeAgent(ctx, c, event, body)
 }
 
+// named returns the agent that has a name, also one whose name was erased: its claim still knows.
+func (s *Service) named(ctx context.Context, workspace, org, name string) (Agent, bool, error) {
+	a, ok, err := s.state.AgentByName(ctx, workspace, org, name)
+	if err != nil || ok {
+		return a, ok, err
+	}
+	claim, err := s.state.Claim(ctx, claimAgent, agentClaim(workspace, org, name))
+	if err != nil || !claim.Held {
+		return Agent{}, false, err
+	}
+	a, ok, err = s.state.Agent(ctx, workspace, org, claim.Holder)
+	return a, ok && a.Erased, err
+}
+
 // storeAgent appends a registration with the claim of its name.
 func (s *Service) storeAgent(ctx context.Context, c *Call, event uuid.UUID, body *events.Agent) (Agent, bool, error) {
 	e, err := c.event(event, body, s.now())
@@ -68,7 +82,7 @@ func (s *Service) storeAgent(ctx context.Context, c *Call, event uuid.UUID, body
 	if state.Held {
 		return Agent{}, false, ErrConflict // its agent was not there yet when it was looked for
 	}
-	claim, err := take(&e, claimAgent, hash, body.ID, state.Sequence)
+	claim, err := s.take(&e, claimAgent, hash, body.ID, state.Sequence)
 	if err != nil {
 		return Agent{}, false, err
 	}

@@ -47,7 +47,7 @@ func (w *world) notices(key uuid.UUID) (all []string) {
 	w.t.Helper()
 	messages := must(w.log.Scan(w.ctx(), "ledger.*.*.*."+key.String(), 1, 1_000_000))
 	for i := range messages {
-		e := must(events.Decode(&messages[i]))
+		e := must(events.Decode(&messages[i], nil))
 		switch p := e.Payload.(type) {
 		case *events.Expiring:
 			all = append(all, fmt.Sprintf("expiring in %s", p.Horizon))

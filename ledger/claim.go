@@ -86,7 +86,7 @@ func (s *Service) tokenClaim(ctx context.Context, k *Key, e *events.Event) (Entr
 	if used || claim.Held {
 		return Entry{}, conflict("the token is in use already")
 	}
-	return take(e, claimToken, hash, k.ID.String(), claim.Sequence)
+	return s.take(e, claimToken, hash, k.ID.String(), claim.Sequence)
 }
 
 // firstRootClaim takes the root claim for k, unless it was ever taken: then it fails with errRooted.
@@ -98,7 +98,7 @@ func (s *Service) firstRootClaim(ctx context.Context, k *Key, e *events.Event) (
 	if claim.Sequence != 0 {
 		return Entry{}, errRooted
 	}
-	return take(e, claimRoot, rootHash(), k.ID.String(), 0)
+	return s.take(e, claimRoot, rootHash(), k.ID.String(), 0)
 }
 
 // rootClaim moves the root claim to another root key before k stops being one. Without another it is a conflict.
@@ -121,29 +121,29 @@ func (s *Service) rootClaim(ctx context.Context, k *Key, e *events.Event) (Entry
 			return Entry{}, failed(err)
 		}
 		if ok && other.IsRoot() && other.Status(e.Time) == Active {
-			return take(e, claimRoot, rootHash(), id.String(), claim.Sequence)
+			return s.take(e, claimRoot, rootHash(), id.String(), claim.Sequence)
 		}
 	}
 	return Entry{}, conflict("this is the last root key: make another one first")
 }
 
 // take is the entry of a claim that goes with the event e.
-func take(e *events.Event, kind, hash, holder string, expect uint64) (Entry, error) {
-	return beside(e, kind, hash, kind, &events.Claim{Kind: kind, Hash: hash, Holder: holder}, expect)
+func (s *Service) take(e *events.Event, kind, hash, holder string, expect uint64) (Entry, error) {
+	return s.beside(e, kind, hash, kind, &events.Claim{Kind: kind, Hash: hash, Holder: holder}, expect)
 }
 
 // release is the entry of the end of a claim that goes with the event e.
-func release(e *events.Event, kind, hash string, expect uint64) (Entry, error) {
-	return beside(e, kind, hash, kind+" released", &events.Release{Kind: kind, Hash: hash}, expect)
+func (s *Service) release(e *events.Event, kind, hash string, expect uint64) (Entry, error) {
+	return s.beside(e, kind, hash, kind+" released", &events.Release{Kind: kind, Hash: hash}, expect)
 }
 
 // beside is the entry of a claim's event that goes with the event e. Its id follows from that of e and a name, so that a
 // repeat of e repeats it too.
-func beside(e *events.Event, kind, hash, name string, body events.Payload, expect uint64) (Entry, error) {
+func (s *Service) beside(e *events.Event, kind, hash, name string, body events.Payload, expect uint64) (Entry, error) {
 	claim := *e
 	claim.ID = uuid.NewSHA1(e.ID, []byte(name))
 	claim.Subject = events.ClaimSubject(kind, hash)
 	claim.Origin = events.Origin{}
 	claim.Payload = body
-	return entry(&claim, expect)
+	return s.entry(&claim, expect)
 }

@@ -193,6 +193,9 @@ func (s *Service) commit(ctx context.Context, cmd *command, k *Key, body events.
 		return Key{}, err
 	}
 	next := Evolve(*k, &e)
+	if !next.ErasedAt.IsZero() {
+		e.Origin = events.Origin{} // there is no secret to seal it with any more
+	}
 	e.Subject = events.KeySubject(&next.Owner, next.ID)
 	claims, err := s.claims(ctx, cmd, k, &next, &e)
 	if err != nil {
@@ -225,7 +228,7 @@ func (c *Call) event(id uuid.UUID, body events.Payload, now time.Time) (events.E
 // store appends the claims and then the event as one commit, waits until this node shows it, and returns its sequence.
 // It fails with ErrConflict, or an *Error.
 func (s *Service) store(ctx context.Context, c *Call, e *events.Event, expect uint64, claims ...Entry) (uint64, error) {
-	last, err := entry(e, expect)
+	last, err := s.entry(e, expect)
 	if err != nil {
 		return 0, err
 	}
@@ -266,9 +269,13 @@ func stored(entries []Entry, last uint64) []events.Message {
 	return messages
 }
 
-// entry is the message of an event with its guard.
-func entry(e *events.Event, expect uint64) (Entry, error) {
-	m, err := events.Encode(e)
+// entry is the message of an event with its guard. It fails with ErrConflict when the secret of what the event is about was
+// destroyed: an event is on its way here that says so.
+func (s *Service) entry(e *events.Event, expect uint64) (Entry, error) {
+	m, err := events.Encode(e, s.sealer())
+	if errors.Is(err, events.ErrErased) {
+		return Entry{}, ErrConflict
+	}
 	if err != nil {
 		return Entry{}, failed(err)
 	}

@@ -7,7 +7,8 @@ import (
 )
 
 // Evolve is the key after e. It is total: an event that happened cannot be refused. An event that is not of a key
-// changes nothing; after a revocation nothing but the sequence moves.
+// changes nothing; after a revocation nothing but the sequence moves, and an erased key stays
+// erased.
 func Evolve(k Key, e *events.Event) Key {
 	next := k
 	switch {
@@ -18,6 +19,12 @@ func Evolve(k Key, e *events.Event) Key {
 	}
 	if !k.RevokedAt.IsZero() {
 		next = k
+	}
+	if _, ok := e.Payload.(*events.Erasure); ok && next.ErasedAt.IsZero() {
+		next.ErasedAt = e.Time
+	}
+	if !next.ErasedAt.IsZero() {
+		next.Scrub()
 	}
 	next.Sequence, next.LastEvent = e.Sequence, e.ID
 	return next
@@ -40,6 +47,7 @@ func (k *Key) change(e *events.Event) bool {
 		k.DisabledAt = time.Time{}
 	case *events.Revoked:
 		k.RevokedAt, k.RevokedBy, k.RevokeReason = e.Time, e.Actor, p.Reason
+	case *events.Erasure:
 	default:
 		return false
 	}

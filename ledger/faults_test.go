@@ -69,6 +69,9 @@ func drills(t *testing.T, each func(t *testing.T, d *drill)) {
 		"revoke": func(ctx context.Context, s *ledger.Service, c *ledger.Call, id uuid.UUID) (outcome, error) {
 			return keyOutcome(s.Revoke(ctx, c, id, "leaked"))
 		},
+		"erase": func(ctx context.Context, s *ledger.Service, c *ledger.Call, id uuid.UUID) (outcome, error) {
+			return keyOutcome(s.EraseKey(ctx, c, id))
+		},
 		"register an agent": func(ctx context.Context, s *ledger.Service, c *ledger.Call, _ uuid.UUID) (outcome, error) {
 			a, made, err := s.RegisterAgent(ctx, c, &ledger.RegisterAgent{Name: "bot", Workspace: "acme"})
 			return outcome{agent: a, made: made}, err
@@ -128,7 +131,11 @@ func TestRepeat(t *testing.T) {
 		d.clock.Advance(-49 * time.Hour) // and within the day for which a key that has changed since is searched
 		if id := want.key.ID; id != uuid.Nil && want.key.RevokedAt.IsZero() {
 			for range 40 {
-				must(d.Update(d.ctx(), &d.root, id, &ledger.Update{Name: ptr(uuid.NewString())}))
+				in := ledger.Update{Name: ptr(uuid.NewString())}
+				if !want.key.ErasedAt.IsZero() {
+					in = ledger.Update{Scopes: &[]string{uuid.NewString()}}
+				}
+				must(d.Update(d.ctx(), &d.root, id, &in))
 			}
 			d.same(want, d.Service)
 			must(d.Revoke(d.ctx(), &d.root, id, "another"))
@@ -159,7 +166,7 @@ func TestRepeatOnANodeThatIsBehind(t *testing.T) {
 		d.clock.Advance(time.Second)
 		hear := sync.OnceFunc(d.ear.Unlock)
 		state := &watched{d.state, hear}
-		got, err := d.run(d.ctx(), ledger.New(ledger.Config{Log: d.log, State: state, Now: d.clock.Now}), d.call())
+		got, err := d.run(d.ctx(), ledger.New(ledger.Config{Log: d.log, State: state, Now: d.clock.Now, Personal: d.personal}), d.call())
 		hear()
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Fatalf("the repeat gives\n%+v, %v\nthe first call gave\n%+v", got, err, want)
@@ -310,7 +317,7 @@ func TestStoredButNotVisible(t *testing.T) {
 		ctx, cancel := context.WithCancel(d.ctx())
 		d.ear.Lock()
 		state := &watched{d.state, cancel}
-		_, err := d.run(ctx, ledger.New(ledger.Config{Log: d.log, State: state, Now: d.clock.Now}), d.call())
+		_, err := d.run(ctx, ledger.New(ledger.Config{Log: d.log, State: state, Now: d.clock.Now, Personal: d.personal}), d.call())
 		d.ear.Unlock()
 		var e *ledger.Error
 		if !errors.As(err, &e) || e.Code != ledger.CodeUnavailable || !strings.Contains(e.Detail, "stored, but not yet visible") || !errors.Is(err, context.Canceled) {

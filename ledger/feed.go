@@ -52,6 +52,9 @@ func (f *Feed) Publish(list []events.Event) {
 		if f.last == 0 || p.Sequence != f.last+1 {
 			f.first = p.Sequence
 		}
+		if _, ok := p.Payload.(*events.Erasure); ok {
+			f.first, f.ring = p.Sequence, [feedSize]*Published{} // what is before has to be read, and opened, again
+		}
 		f.last = p.Sequence
 		f.first = max(f.first, f.last-min(f.last, feedSize-1))
 		f.ring[f.last%feedSize] = p

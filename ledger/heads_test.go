@@ -46,7 +46,7 @@ func (w *headWorld) append(n int) {
 		m, err := events.Encode(&events.Event{
 			Header:  events.Header{ID: uuid.New(), Time: time.Now(), Actor: "system"},
 			Subject: events.KeySubject(&p.Owner, p.KeyID), Payload: p,
-		})
+		}, nil)
 		if err == nil {
 			m.Sequence, err = w.log.Append(w.t.Context(), ledger.Entry{Message: m})
 		}

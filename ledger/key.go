@@ -66,6 +66,8 @@ type Key struct {
 	Announced   time.Time // the last mark of ExpiresAt that was announced: see Expiry
 	FirstUsed   bool      // a first use was announced
 
+	ErasedAt time.Time // its personal data was destroyed, and it gets none any more
+
 	// Use is filled by the views; it is no part of the aggregate.
 	Use Use
 }

@@ -14,7 +14,7 @@ func nameHash(o *Owner, keyType, name string) string {
 }
 
 // holdsName tells whether the key has its name to itself.
-func (k *Key) holdsName() bool { return k.UniqueName && k.RevokedAt.IsZero() }
+func (k *Key) holdsName() bool { return k.UniqueName && k.RevokedAt.IsZero() && k.ErasedAt.IsZero() }
 
 // NameClaim is the hash of the claim that lets the key have its name to itself, empty when it needs none.
 func (k *Key) NameClaim() string {
@@ -55,7 +55,7 @@ func (s *Service) releaseName(ctx context.Context, k *Key, e *events.Event) ([]E
 	if claim.Holder != k.ID.String() {
 		return nil, nil
 	}
-	entry, err := release(e, claimName, hash, claim.Sequence)
+	entry, err := s.release(e, claimName, hash, claim.Sequence)
 	return []Entry{entry}, err
 }
 
@@ -77,7 +77,7 @@ func (s *Service) takeName(ctx context.Context, k *Key, e *events.Event) (Entry,
 	case claim.Held:
 		return Entry{}, &Error{Code: CodeConflict, Field: "name", Detail: "the name is in use already"}
 	}
-	return take(e, claimName, hash, k.ID.String(), claim.Sequence)
+	return s.take(e, claimName, hash, k.ID.String(), claim.Sequence)
 }
 
 // KeyByName returns the key with UniqueName that has this name in this owner and of this type: scope ledger:keys:read.

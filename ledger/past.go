@@ -144,7 +144,7 @@ func (s *Service) Past(p *Principal, scope string, owner Owner, m Moment) (*Past
 	} else if m.Sequence > uint64(s.pasts.most) {
 		return nil, tooLong(s.pasts.most)
 	}
-	state, err := s.pasts.use(p.name(), filter, m.Sequence)
+	state, err := s.pasts.use(p.name(), pastName{filter: filter, until: m.Sequence, erasures: s.erasures()})
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func appendAgent(t *rapid.T, log *ledgertest.Log, at time.Time) {
 		Subject: events.AgentSubject("acme", "", id.String()),
 		Payload: &events.Agent{ID: id.String(), Name: id.String(), Workspace: "acme"},
 	}
-	m, err := events.Encode(&e)
+	m, err := events.Encode(&e, nil)
 	if err == nil {
 		_, err = log.Append(context.Background(), ledger.Entry{Message: m})
 	}

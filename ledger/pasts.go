@@ -53,12 +53,18 @@ type pasts struct {
 	callers map[string]bool // for whom one is being made
 }
 
+// pastName tells a state of the past from all others.
+type pastName struct {
+	filter   string
+	until    uint64
+	erasures uint64 // that were known: it may hold what has been erased since
+}
+
 // past is a state of the past. It is made once, whoever waits for it, and to its end, so that who asks again finds it.
 type past struct {
-	filter string
-	until  uint64
-	done   atomic.Uint64 // sequence up to which it is made
-	made   chan struct{} // closed when it is
+	pastName
+	done atomic.Uint64 // sequence up to which it is made
+	made chan struct{} // closed when it is
 
 	state  PastState // when it is made; nil: err says why not
 	err    error
@@ -81,10 +87,11 @@ func newPasts(replay Replay, most int) *pasts {
 
 // use gives the state of a moment, which may still have to be made, until release is called. CodeBusy: it is not there, and
 // one is being made for the caller, or as many as may be.
-func (c *pasts) use(caller, filter string, until uint64) (*past, error) {
+func (c *pasts) use(caller string, name pastName) (*past, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.IndexFunc(c.list, func(p *past) bool { return p.filter == filter && p.until == until })
+	c.forget(name.erasures)
+	i := slices.IndexFunc(c.list, func(p *past) bool { return p.pastName == name })
 	if i >= 0 {
 		p := c.list[i]
 		c.front(p)
@@ -102,7 +109,7 @@ func (c *pasts) use(caller, filter string, until uint64) (*past, error) {
 	case c.ctx.Err() != nil:
 		return nil, failed(c.ctx.Err())
 	}
-	p := &past{filter: filter, until: until, made: make(chan struct{}), users: 1}
+	p := &past{pastName: name, made: make(chan struct{}), users: 1}
 	p.expiry = time.AfterFunc(pastKept, func() { c.expire(p) })
 	p.expiry.Stop()
 	c.list = slices.Insert(c.list, 0, p)
@@ -145,6 +152,15 @@ func tooLong(most int) error {
 func (c *pasts) front(p *past) {
 	i := slices.Index(c.list, p)
 	c.list = slices.Insert(slices.Delete(c.list, i, i+1), 0, p)
+}
+
+// forget drops what was made before the last erasure.
+func (c *pasts) forget(erasures uint64) {
+	for _, p := range slices.Clone(c.list) {
+		if p.state != nil && p.erasures < erasures {
+			c.drop(p)
+		}
+	}
 }
 
 // trim drops what was used least lately, until what is kept is within the bounds.

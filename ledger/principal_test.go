@@ -143,7 +143,7 @@ func (w *world) commands() map[string]struct {
 
 func TestScopesOfCommands(t *testing.T) {
 	w := newWorld(t)
-	all := []string{ledger.ScopeCreate, ledger.ScopeRead, ledger.ScopeUpdate, ledger.ScopeRevoke, ledger.ScopeVerify, ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit}
+	all := []string{ledger.ScopeCreate, ledger.ScopeRead, ledger.ScopeUpdate, ledger.ScopeRevoke, ledger.ScopeVerify, ledger.ScopeEvents, ledger.ScopeWebhooks, ledger.ScopeAudit, ledger.ScopeErase}
 	acme, other := ledger.Owner{Workspace: "acme"}, ledger.Owner{Workspace: "other"}
 	without := func(scope string) *ledger.Call {
 		var scopes []string

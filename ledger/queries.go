@@ -98,7 +98,7 @@ func (s *Service) scan(ctx context.Context, owner Owner, from uint64, limit int)
 	if err != nil {
 		return nil, failed(err)
 	}
-	return decode(messages)
+	return s.decode(messages)
 }
 
 // checkLimit refuses a limit of a page that is not 1 to MaxPage.

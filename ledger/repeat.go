@@ -95,14 +95,19 @@ func (s *Service) events(ctx context.Context, sequences []uint64) ([]events.Even
 	if err != nil {
 		return nil, failed(err)
 	}
-	return decode(messages)
+	return s.decode(messages)
+}
+
+// Decode decodes a message of the log, and opens its personal data.
+func (s *Service) Decode(m *events.Message) (events.Event, error) {
+	return events.Decode(m, s.opener())
 }
 
 // decode decodes messages.
-func decode(messages []events.Message) ([]events.Event, error) {
+func (s *Service) decode(messages []events.Message) ([]events.Event, error) {
 	list := make([]events.Event, len(messages))
 	for i := range messages {
-		e, err := events.Decode(&messages[i])
+		e, err := s.Decode(&messages[i])
 		if err != nil {
 			return nil, failed(err)
 		}

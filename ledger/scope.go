@@ -20,6 +20,7 @@ const (
 	ScopeEvents   = "ledger:events:read"
 	ScopeWebhooks = "ledger:webhooks"
 	ScopeAudit    = "ledger:audit"
+	ScopeErase    = "ledger:erase"
 	ScopeAll      = "ledger:*"
 )
 
@@ -56,7 +57,8 @@ func checkScope(scope string) string {
 		return ""
 	}
 	switch scope {
-	case ScopeCreate, ScopeRead, ScopeUpdate, ScopeRevoke, ScopeVerify, ScopeEvents, ScopeWebhooks, ScopeAudit, ScopeAll:
+	case ScopeCreate, ScopeRead, ScopeUpdate, ScopeRevoke, ScopeVerify, ScopeEvents, ScopeWebhooks, ScopeAudit, ScopeErase,
+		ScopeAll:
 		return ""
 	}
 	return "is not a scope of the ledger"

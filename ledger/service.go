@@ -37,8 +37,9 @@ type Config struct {
 	Feed         *Feed            // of what State shows; nil: an empty one, and subscribers get what is past only
 	FirstUses    bool             // first uses are noted, for an Announcer
 	Webhooks     WebhookPolicy
-	Replay       Replay // nil: lists as of a moment fail
-	PastEvents   int    // most events that a list as of a moment is made of; DefaultPastEvents when 0
+	Replay       Replay    // nil: lists as of a moment fail
+	PastEvents   int       // most events that a list as of a moment is made of; DefaultPastEvents when 0
+	Personal     *Personal // seals personal data; nil: it is stored in the clear, and cannot be erased
 }
 
 // Service is the ledger: every command and query goes through it, and it asks Allow. It is safe for concurrent use.
@@ -52,6 +53,7 @@ type Service struct {
 	firsts    *firstUses
 	hooks     WebhookPolicy
 	pasts     *pasts
+	personal  *Personal
 	prefix    string
 	staleness time.Duration
 	clock     func() time.Time
@@ -68,6 +70,7 @@ func New(c Config) *Service {
 		feed:      c.Feed,
 		hooks:     c.Webhooks,
 		pasts:     newPasts(c.Replay, c.PastEvents),
+		personal:  c.Personal,
 		prefix:    orDefault(c.Prefix, "kl"),
 		staleness: c.MaxStaleness,
 		clock:     c.Now,
@@ -85,6 +88,29 @@ func New(c Config) *Service {
 		s.firsts = &firstUses{waiting: make(map[uuid.UUID]time.Time)}
 	}
 	return s
+}
+
+// sealer seals the personal data of events, nil when it is not sealed here; opener opens it.
+func (s *Service) sealer() events.Sealer {
+	if s.personal == nil {
+		return nil
+	}
+	return s.personal
+}
+
+func (s *Service) opener() events.Opener {
+	if s.personal == nil {
+		return nil
+	}
+	return s.personal
+}
+
+// erasures is how many are known.
+func (s *Service) erasures() uint64 {
+	if s.personal == nil {
+		return 0
+	}
+	return s.personal.learned.Load()
 }
 
 // patience is how long a read waits for a view that is known to be behind.

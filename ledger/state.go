@@ -44,6 +44,11 @@ type State interface {
 	// History returns up to limit sequences of a key's events that are >= from, in order.
 	History(ctx context.Context, key uuid.UUID, from uint64, limit int) ([]uint64, error)
 
+	// Erasure returns the last erasure on the subject of a workspace, zero when there was none. Erasures returns up to limit
+	// erasures after a sequence, in order.
+	Erasure(ctx context.Context, subject string) (Erasure, error)
+	Erasures(ctx context.Context, after uint64, limit int) ([]Erasure, error)
+
 	// LastUse returns the last use of a key, with its origin.
 	LastUse(ctx context.Context, key uuid.UUID) (LastUse, error)
 

@@ -16,7 +16,8 @@ type Update struct {
 	ExpiresAt *time.Time       // zero time: never
 }
 
-// DecideUpdate decides on a change of a key. Nothing to change gives nil. An expired key may be given a later expiry.
+// DecideUpdate decides on a change of a key. Nothing to change gives nil. An expired key may be given a later expiry,
+// an erased one neither name nor metadata.
 func DecideUpdate(k *Key, in *Update, now time.Time) (*events.Updated, error) {
 	if k.Status(now) == Revoked {
 		return nil, conflict("the key is revoked")
@@ -56,6 +57,9 @@ func DecideUpdate(k *Key, in *Update, now time.Time) (*events.Updated, error) {
 			}
 			out.ExpiresAt, changed = &expiry, true
 		}
+	}
+	if !k.ErasedAt.IsZero() && (out.Name != nil || out.Metadata != nil) {
+		return nil, conflict("the personal data of the key was erased: it gets no name and no metadata any more")
 	}
 	if !changed {
 		return nil, nil

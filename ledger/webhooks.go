@@ -208,7 +208,7 @@ func (s *Service) readWebhook(ctx context.Context, c *Call, id, event uuid.UUID)
 	if err != nil {
 		return Webhook{}, false, failed(err)
 	}
-	list, err := decode(messages)
+	list, err := s.decode(messages)
 	var before Webhook
 	for i := range list {
 		if before = EvolveWebhook(before, &list[i]); list[i].ID == event {

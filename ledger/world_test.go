@@ -52,13 +52,14 @@ func (e *ear) Tail(ctx context.Context, from uint64, handle func(ledger.Batch) e
 // world is a ledger with one root key.
 type world struct {
 	*ledger.Service
-	t     testing.TB
-	log   *ledgertest.Log
-	ear   *ear
-	state *ledgertest.State
-	clock *clock
-	root  ledger.Call
-	first ledger.Issued // the root key
+	t        testing.TB
+	log      *ledgertest.Log
+	ear      *ear
+	state    *ledgertest.State
+	personal *ledger.Personal
+	clock    *clock
+	root     ledger.Call
+	first    ledger.Issued // the root key
 }
 
 // ages is longer than tests move the clock.
@@ -70,8 +71,11 @@ func newBareWorld(t testing.TB) *world {
 	w := &world{t: t, log: ledgertest.NewLog(), clock: newClock()}
 	w.ear = &ear{Log: w.log}
 	feed := new(ledger.Feed)
-	w.state = ledgertest.Follow(t, w.ear, w.clock.Now, feed)
-	w.Service = ledger.New(ledger.Config{Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Feed: feed})
+	w.personal = ledgertest.Personal(t, w.log)
+	w.state = ledgertest.FollowSealed(t, w.ear, w.clock.Now, w.personal, feed)
+	w.Service = ledger.New(ledger.Config{
+		Log: w.log, State: w.state, Now: w.clock.Now, MaxStaleness: ages, Feed: feed, Personal: w.personal,
+	})
 	return w
 }
 
@@ -97,8 +101,12 @@ type node struct {
 // node is another node of the same ledger.
 func (w *world) node() node {
 	w.t.Helper()
-	state := ledgertest.Follow(w.t, w.log, w.clock.Now)
-	return node{ledger.New(ledger.Config{Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages}), state}
+	personal := ledgertest.Personal(w.t, w.log)
+	state := ledgertest.FollowSealed(w.t, w.log, w.clock.Now, personal)
+	return node{
+		ledger.New(ledger.Config{Log: w.log, State: state, Now: w.clock.Now, MaxStaleness: ages, Personal: personal}),
+		state,
+	}
 }
 
 // nodes are the first node of a ledger and others.

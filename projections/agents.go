@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -26,22 +27,25 @@ const (
 func (v *Views) agentView() view {
 	return view{
 		name:     "agents",
-		version:  1,
+		version:  2, // names are hashed, and may be erased
 		prefixes: string([]byte{agentPrefix, agentNamePrefix, agentListPrefix}),
-		apply:    applyAgent,
+		apply:    v.applyAgent,
 	}
 }
 
-func applyAgent(b *pebble.Batch, c *change) error {
+func (v *Views) applyAgent(b *pebble.Batch, c *change) error {
 	p, ok := c.event.Payload.(*events.Agent)
 	if !ok {
 		return nil
 	}
 	a := ledger.NewAgent(c.event, p)
+	if v.lost(a.Workspace, c.event) {
+		a.Scrub()
+	}
 	key := agentKey(agentPrefix, a.Workspace, a.Org, a.ID)
-	errs := []error{
-		b.Set(key, packAgent(&a), nil),
-		b.Set(agentKey(agentNamePrefix, a.Workspace, a.Org, a.Name), key, nil),
+	errs := []error{b.Set(key, packAgent(&a), nil)}
+	if !a.Erased {
+		errs = append(errs, b.Set(agentNameKey(a.Workspace, a.Org, a.Name), key, nil))
 	}
 	for _, list := range [...]struct {
 		kind  byte
@@ -60,20 +64,31 @@ func agentKey(prefix byte, workspace, org, last string) []byte {
 	return appendTexts([]byte{prefix}, workspace, org, last)
 }
 
+// agentNameKey has no name in it: files tell their least and their greatest key in several places.
+func agentNameKey(workspace, org, name string) []byte {
+	sum := sha256.Sum256([]byte(name))
+	return agentKey(agentNamePrefix, workspace, org, string(sum[:]))
+}
+
 func agentListKey(kind byte, owner string) []byte {
 	return appendTexts([]byte{agentListPrefix, kind}, owner)
 }
 
 func packAgent(a *ledger.Agent) []byte {
 	b := binary.AppendVarint(nil, a.CreatedAt.UnixMicro())
-	b = binary.AppendUvarint(b, a.Sequence)
+	erased := uint64(0)
+	if a.Erased {
+		erased = 1
+	}
+	b = binary.AppendUvarint(b, a.Sequence<<1|erased)
 	return appendTexts(b, a.ID, a.Name, a.Workspace, a.Org, a.CreatedBy)
 }
 
 func unpackAgent(value []byte) (a ledger.Agent, err error) {
 	r := unpacker{src: append([]byte(nil), value...)}
 	a.CreatedAt = time.UnixMicro(r.varint()).UTC()
-	a.Sequence = r.uvarint()
+	sequence := r.uvarint()
+	a.Sequence, a.Erased = sequence>>1, sequence&1 != 0
 	for _, s := range [...]*string{&a.ID, &a.Name, &a.Workspace, &a.Org, &a.CreatedBy} {
 		*s = alias(r.take(r.uvarint()))
 	}
@@ -91,7 +106,7 @@ func (v *Views) Agent(_ context.Context, workspace, org, id string) (a ledger.Ag
 // AgentByName returns the agent of this exact owner and name, or ok false.
 func (v *Views) AgentByName(_ context.Context, workspace, org, name string) (a ledger.Agent, ok bool, err error) {
 	var key []byte
-	ok, err = v.get(agentKey(agentNamePrefix, workspace, org, name), func(value []byte) error {
+	ok, err = v.get(agentNameKey(workspace, org, name), func(value []byte) error {
 		key = append(key, value...)
 		return nil
 	})
@@ -165,5 +180,6 @@ func agentListOf(q *ledger.AgentQuery) []byte {
 
 func agentMatches(q *ledger.AgentQuery, a *ledger.Agent) bool {
 	is := func(want, has string) bool { return want == "" || want == has }
-	return is(q.Workspace, a.Workspace) && is(q.Org, a.Org) && is(q.Name, a.Name)
+	return is(q.Workspace, a.Workspace) && is(q.Org, a.Org) && is(q.Name, a.Name) &&
+		(q.Name == "" || !a.Erased)
 }

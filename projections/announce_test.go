@@ -48,7 +48,7 @@ func notices(t *testing.T, log ledger.Log) (of map[uuid.UUID][]string, fold *led
 	end := errors.New("the end")
 	err := log.Tail(t.Context(), 1, func(b ledger.Batch) error {
 		for i := range b.Messages {
-			e, err := events.Decode(&b.Messages[i])
+			e, err := events.Decode(&b.Messages[i], nil)
 			if err != nil {
 				return err
 			}

@@ -59,7 +59,7 @@ func newBulk(tb testing.TB, n int) *bulk {
 			Sequence: uint64(i + 1),
 			Subject:  events.KeySubject(&p.Owner, p.KeyID),
 			Payload:  p,
-		})
+		}, nil)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func BenchmarkDecode(b *testing.B) {
 	log := newBulk(b, 100_000)
 	began := time.Now()
 	for i := range b.N {
-		if _, err := events.Decode(&log.messages[i%len(log.messages)]); err != nil {
+		if _, err := events.Decode(&log.messages[i%len(log.messages)], nil); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // Flush writes what is committed to disk, as Run does from time to time.
 func (v *Views) Flush() error { return v.db.Flush() }
 
-// Compact moves everything to the lowest level of Pebble, where it is after a while.
-func (v *Views) Compact(ctx context.Context) error {
+// Settle moves everything to the lowest level of Pebble, where it is after a while.
+func (v *Views) Settle(ctx context.Context) error {
 	return errors.Join(v.db.Flush(), v.db.Compact(ctx, []byte{0}, []byte{0xff}, false))
 }
 

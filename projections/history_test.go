@@ -31,7 +31,7 @@ func TestRandomHistories(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"create": h.create, "update": h.update, "rotate": h.rotate, "disable": h.disable, "revoke": h.revoke,
 			"agent": h.agent, "use": h.use, "announce": h.announce, "wait": h.wait, "flush": h.flush, "crash": h.crash,
-			"webhook": h.webhook,
+			"webhook": h.webhook, "erase": h.erase,
 		})
 		h.check(t)
 	})
@@ -42,6 +42,7 @@ type history struct {
 	now     time.Time
 	log     *ledgertest.Log
 	service *ledger.Service
+	other   *ledger.Service // of a node that never learns of erasures, and seals with the keys it has
 	crier   *ledger.Announcer
 	call    *ledger.Call
 	live    []*running   // in memory, on disk
@@ -60,9 +61,19 @@ func newHistory(t *rapid.T) *history {
 	for _, diskIndex := range []bool{false, true} {
 		fs := vfs.NewCrashableMem()
 		h.disks = append(h.disks, fs)
-		h.live = append(h.live, run(t, open(t, projections.Options{FS: fs, DiskIndex: diskIndex}), h.log))
+		o := projections.Options{FS: fs, DiskIndex: diskIndex, Personal: h.personal(t)}
+		h.live = append(h.live, run(t, open(t, o), h.log))
+		c := ledger.Config{
+			Log: h.log, State: h.live[len(h.live)-1], Now: func() time.Time { return h.now }, FirstUses: true, Personal: o.Personal,
+		}
+		if diskIndex {
+			c.Personal = h.personal(t) // which learns of nothing
+			h.other = ledger.New(c)
+		} else {
+			h.service = ledger.New(c)
+		}
 	}
-	h.service, h.call = rooted(t, h.live[0], h.log, func() time.Time { return h.now })
+	h.call = bootstrap(t, h.service)
 	h.call.Principal.Scopes = ledger.ScopeAll
 	h.crier = ledger.NewAnnouncer(h.service, ledger.AnnouncerConfig{
 		Horizons: []time.Duration{time.Second, 5 * time.Minute}, FirstUses: 2,
@@ -71,8 +82,43 @@ func newHistory(t *rapid.T) *history {
 	return h
 }
 
+// personal is what opens personal data on one node.
+func (h *history) personal(t *rapid.T) *ledger.Personal {
+	p, err := ledger.NewPersonal([]byte("a secret of the server"))
+	if err == nil {
+		err = p.Use(t.Context(), h.log)
+	}
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return p
+}
+
+// either is one of both nodes.
+func (h *history) either(t *rapid.T) *ledger.Service {
+	h.level(t)
+	if rapid.Bool().Draw(t, "late node") {
+		return h.other
+	}
+	return h.service
+}
+
+// level waits until each node has what the other one did.
+func (h *history) level(t *rapid.T) {
+	last, err := h.log.Last(t.Context())
+	for _, v := range h.live {
+		if err == nil {
+			err = v.WaitFor(t.Context(), last)
+		}
+	}
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
 // learn notes a key and its digests.
 func (h *history) learn(t *rapid.T, id uuid.UUID) {
+	h.level(t)
 	k, ok, err := h.live[0].Key(t.Context(), id)
 	if err != nil || !ok {
 		t.Fatalf("key %s: %v %v", id, ok, err)
@@ -119,6 +165,7 @@ func owners() *rapid.Generator[ledger.Owner] {
 			Workspace: id("acme", "acme.sub", "w").Draw(t, "workspace"),
 			Org:       id("o1", "o2").Draw(t, "org"),
 			AgentID:   id("bot", "w").Draw(t, "agent"),
+			AgentName: id("Bot").Draw(t, "agent name"),
 			Peer:      id("p").Draw(t, "peer"),
 			Session:   id("s").Draw(t, "session"),
 		}
@@ -138,7 +185,7 @@ func (h *history) expiry(t *rapid.T) time.Time {
 }
 
 func (h *history) create(t *rapid.T) {
-	issued, err := h.service.Create(t.Context(), h.call, &ledger.Create{
+	issued, err := h.either(t).Create(t.Context(), h.call, &ledger.Create{
 		Name:        names().Draw(t, "name"),
 		Owner:       owners().Draw(t, "owner"),
 		Scopes:      scopes().Draw(t, "scopes"),
@@ -155,7 +202,10 @@ func (h *history) create(t *rapid.T) {
 	}
 }
 
-func (h *history) any(t *rapid.T) uuid.UUID { return rapid.SampledFrom(h.keys).Draw(t, "key") }
+func (h *history) any(t *rapid.T) uuid.UUID {
+	h.level(t)
+	return rapid.SampledFrom(h.keys).Draw(t, "key")
+}
 
 func (h *history) update(t *rapid.T) {
 	var in ledger.Update
@@ -178,7 +228,7 @@ func (h *history) update(t *rapid.T) {
 		at := h.expiry(t)
 		in.ExpiresAt = &at
 	}
-	_, err := h.service.Update(t.Context(), h.call, h.any(t), &in)
+	_, err := h.either(t).Update(t.Context(), h.call, h.any(t), &in)
 	done(t, err)
 }
 
@@ -206,13 +256,31 @@ func (h *history) revoke(t *rapid.T) {
 
 func (h *history) agent(t *rapid.T) {
 	o := owners().Draw(t, "owner")
-	_, _, err := h.service.RegisterAgent(t.Context(), h.call, &ledger.RegisterAgent{
+	_, _, err := h.either(t).RegisterAgent(t.Context(), h.call, &ledger.RegisterAgent{
 		ID:        o.AgentID,
 		Name:      rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "name"),
 		Workspace: o.Workspace,
 		Org:       o.Org,
 	})
 	done(t, err)
+}
+
+// erase erases a key, or all that a workspace has.
+func (h *history) erase(t *rapid.T) {
+	var err error
+	if workspace := rapid.SampledFrom([]string{"", "acme", "acme.sub", "w"}).Draw(t, "workspace"); workspace != "" {
+		_, err = h.service.EraseWorkspace(t.Context(), h.call, workspace)
+	} else {
+		_, err = h.service.EraseKey(t.Context(), h.call, h.any(t))
+	}
+	if ledger.CodeOf(err) != ledger.CodeNotFound {
+		done(t, err)
+	}
+	if rapid.Bool().Draw(t, "compacted") {
+		if err := h.live[0].Compact(t.Context()); err != nil {
+			t.Fatalf("%v", err)
+		}
+	}
 }
 
 // use stores a batch of uses, sometimes of keys that nobody knows yet.
@@ -291,6 +359,7 @@ func (h *history) check(t *rapid.T) {
 
 // compareOnce opens views, compares them when they have caught up, and closes them.
 func (h *history) compareOnce(t *rapid.T, name string, o projections.Options, want ledger.State) {
+	o.Personal = h.personal(t)
 	v, err := projections.Open(o)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
@@ -306,7 +375,7 @@ func (h *history) compareOnce(t *rapid.T, name string, o projections.Options, wa
 
 // fold is the state that the log adds up to.
 func (h *history) fold(t *rapid.T) ledger.State {
-	s := ledgertest.NewState(func() time.Time { return h.now })
+	s := ledgertest.NewSealedState(func() time.Time { return h.now }, h.personal(t))
 	end := errors.New("the end")
 	err := h.log.Tail(t.Context(), 1, func(b ledger.Batch) error {
 		if err := s.Apply(b); err != nil || b.Pending > 0 {
@@ -363,6 +432,7 @@ func (h *history) compare(t *rapid.T, name string, got, want ledger.State) {
 	}
 	h.compareLists(t, name, got, want)
 	h.compareClaims(t, name, got, want)
+	same("erasures", list(got.Erasures(ctx, 0, 1000)), list(want.Erasures(ctx, 0, 1000)))
 	h.compareWebhooks(t, name, got, want)
 	sameTree(t, name, got, treeOf(t, h.log), want.Position())
 	if got.Position() != want.Position() || got.Lag() != 0 {
@@ -468,7 +538,7 @@ func (h *history) compareClaims(t *rapid.T, name string, got, want ledger.State)
 		}
 	}
 	for i := range messages {
-		e, err := events.Decode(&messages[i])
+		e, err := events.Decode(&messages[i], h.personal(t))
 		if err != nil {
 			t.Fatalf("%v", err)
 		}

@@ -14,7 +14,7 @@ import (
 
 // keyView holds every key, packed, by its id. The table in memory is loaded from it and changed together with it.
 func (v *Views) keyView() view {
-	return view{name: "keys", version: 3, prefixes: string(keyPrefix), apply: v.applyKey}
+	return view{name: "keys", version: 4, prefixes: string(keyPrefix), apply: v.applyKey}
 }
 
 func (v *Views) applyKey(b *pebble.Batch, c *change) error {
@@ -53,6 +53,9 @@ func (v *Views) change(e *events.Event, c *change) error {
 		return err
 	}
 	c.after = ledger.Evolve(c.before, e)
+	if v.lost(c.after.Owner.Workspace, e) {
+		c.after.Scrub()
+	}
 	c.key = c.after.ID == id // else an event of a key that was never created
 	return nil
 }

@@ -24,13 +24,14 @@ const (
 	historyPrefix   = 'h' // key id, sequence → nothing
 	claimPrefix     = 'c' // kind, hash → claim
 	agentPrefix     = 'a' // owner, id → agent
-	agentNamePrefix = 'n' // owner, name → agent id
+	agentNamePrefix = 'n' // owner, hash of a name → agent id
 	agentListPrefix = 'g' // list, owner, newest first → workspace, org, agent id
 	rootPrefix      = 'r' // key id → nothing
 	expiryPrefix    = 'e' // expiry, key id → when it was set and announced
 	usePrefix       = 'u' // key id → last use
 	webhookPrefix   = 'p' // webhook id → webhook
 	tilePrefix      = 't' // level, number → hashes of a tile of the tree
+	erasurePrefix   = 'x' // sequence → erasure
 	leafRunPrefix   = 'l' // place in the last tile of leaves → number of the tile, hashes
 	timePrefix      = 'i' // latest time so far → sequence
 )
@@ -38,6 +39,7 @@ const (
 // Keys under metaPrefix.
 const (
 	positionKey      = "mposition" // → sequence of the last event in the views, number of keys
+	compactedKey     = "merased"   // → sequence of the last erasure after which old values were removed from the files
 	usagePositionKey = "musage"    // → sequence of the last batch in the view of uses
 	versionKey       = "mversion." // and the name of a view → uvarint
 )
@@ -85,6 +87,7 @@ func (v *Views) layout() []view {
 		v.claimView(),
 		v.agentView(),
 		v.webhookView(),
+		v.erasureView(),
 		v.useView(),
 		v.treeView(),
 		v.timeView(),
@@ -131,6 +134,9 @@ func (v *Views) migrate() error {
 		}
 	}
 	if replay {
+		if err := b.Delete([]byte(compactedKey), nil); err != nil {
+			return err
+		}
 		for _, w := range v.views {
 			if w.apply == nil {
 				continue

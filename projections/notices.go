@@ -11,12 +11,13 @@ import (
 const (
 	announcedNotice = 1 << iota // when the expiry was announced last follows
 	setNotice                   // when the expiry was set follows
+	erasedNotice                // when the key was erased follows
 	noticeBits      = iota
 )
 
-// hasNotices tells whether a key needs more than others: it had notices, or has another expiry than at first.
+// hasNotices tells whether a key needs more than others: it had notices, has another expiry than at first, or was erased.
 func hasNotices(k *ledger.Key) bool {
-	return k.Revision != k.Sequence || !k.Announced.IsZero() || k.ExpirySetAt != usualSetAt(k)
+	return k.Revision != k.Sequence || !k.Announced.IsZero() || !k.ErasedAt.IsZero() || k.ExpirySetAt != usualSetAt(k)
 }
 
 // usualSetAt is when the expiry of a key was set, if it was not changed since.
@@ -37,12 +38,18 @@ func packNotices(dst []byte, k *ledger.Key, start int64) []byte {
 	if k.ExpirySetAt != usualSetAt(k) {
 		first |= setNotice
 	}
+	if !k.ErasedAt.IsZero() {
+		first |= erasedNotice
+	}
 	dst = binary.AppendUvarint(dst, first)
 	if first&announcedNotice != 0 {
 		dst = binary.AppendVarint(dst, k.Announced.UnixMicro()-start)
 	}
 	if first&setNotice != 0 {
 		dst = binary.AppendVarint(dst, k.ExpirySetAt.UnixMicro()-start)
+	}
+	if first&erasedNotice != 0 {
+		dst = binary.AppendVarint(dst, k.ErasedAt.UnixMicro()-start)
 	}
 	return dst
 }
@@ -56,5 +63,8 @@ func (r *unpacker) notices(k *ledger.Key, start int64) {
 	}
 	if first&setNotice != 0 {
 		k.ExpirySetAt = time.UnixMicro(start + r.varint()).UTC()
+	}
+	if first&erasedNotice != 0 {
+		k.ErasedAt = time.UnixMicro(start + r.varint()).UTC()
 	}
 }

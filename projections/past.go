@@ -25,10 +25,10 @@ type past struct {
 }
 
 // Past builds the views that lists are read from in memory, of the beginning of a log and by the code that builds those of
-// the present. Uses of keys are not in the log, so there are none. It ends with ctx. ledger.ErrGap: a message is missing,
-// which is seen when b has all subjects.
-func Past(ctx context.Context, log ledger.Log, b ledger.Beginning) (ledger.PastState, error) {
-	v, err := Open(Options{Dir: "past", FS: vfs.NewMem(), DiskIndex: true, CacheSize: pastCache, past: true})
+// the present. Uses of keys are not in the log, so there are none. Personal data is what personal can open now, whatever the
+// moment; nil: it stays sealed. It ends with ctx. ledger.ErrGap: a message is missing, which is seen when b has all subjects.
+func Past(ctx context.Context, log ledger.Log, personal *ledger.Personal, b ledger.Beginning) (ledger.PastState, error) {
+	v, err := Open(Options{Dir: "past", FS: vfs.NewMem(), DiskIndex: true, CacheSize: pastCache, Personal: personal, past: true})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (p *past) read(ctx context.Context, log ledger.Log, b *ledger.Beginning, bu
 			if b.Filter == ">" && messages[i].Sequence != next {
 				return fmt.Errorf("%w: %d follows %d", ledger.ErrGap, messages[i].Sequence, next-1)
 			}
-			if all.events[i], err = events.Decode(&messages[i]); err != nil {
+			if all.events[i], err = events.Decode(&messages[i], p.opener()); err != nil {
 				return err
 			}
 			next = messages[i].Sequence + 1

@@ -73,7 +73,7 @@ func appendAt(t tb, log *ledgertest.Log, at time.Time) {
 		Header:  events.Header{ID: id, Time: at, Actor: "system"},
 		Subject: events.AgentSubject("acme", "", id.String()),
 		Payload: &events.Agent{ID: id.String(), Name: id.String(), Workspace: "acme"},
-	})
+	}, nil)
 	if err == nil {
 		_, err = log.Append(t.Context(), ledger.Entry{Message: m})
 	}
@@ -97,7 +97,7 @@ func TestPastOfLongLedgers(t *testing.T) {
 			var told uint64
 			b := beginning(filter, until, int(until))
 			b.Progress = func(sequence uint64) { told = sequence }
-			p, err := projections.Past(t.Context(), log, b)
+			p, err := projections.Past(t.Context(), log, nil, b)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,16 +110,16 @@ func TestPastOfLongLedgers(t *testing.T) {
 			if until == 0 {
 				continue
 			}
-			if _, err := projections.Past(t.Context(), log, beginning(filter, until, int(until)-1)); !errors.Is(err, ledger.ErrTooLong) {
+			if _, err := projections.Past(t.Context(), log, nil, beginning(filter, until, int(until)-1)); !errors.Is(err, ledger.ErrTooLong) {
 				t.Errorf("%s until %d, one too many: %v", filter, until, err)
 			}
 		}
 	}
-	if _, err := projections.Past(t.Context(), log, beginning(">", 2501, 9999)); !errors.Is(err, ledger.ErrGap) {
+	if _, err := projections.Past(t.Context(), log, nil, beginning(">", 2501, 9999)); !errors.Is(err, ledger.ErrGap) {
 		t.Errorf("beyond the end: %v", err)
 	}
 	cut := &holed{Log: log, hole: 1500}
-	if _, err := projections.Past(t.Context(), cut, beginning(">", 2500, 9999)); !errors.Is(err, ledger.ErrGap) {
+	if _, err := projections.Past(t.Context(), cut, nil, beginning(">", 2500, 9999)); !errors.Is(err, ledger.ErrGap) {
 		t.Errorf("with a hole: %v", err)
 	}
 }

@@ -94,7 +94,7 @@ func decodeRaw(b *testing.B, js natsjs.JetStream, n int) time.Duration {
 			b.Fatal(err)
 		}
 		m := events.Message{Header: header, Sequence: meta.Sequence.Stream, Subject: got.Subject(), Data: got.Data()}
-		if _, err := events.Decode(&m); err != nil {
+		if _, err := events.Decode(&m, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -105,7 +105,7 @@ func decodeTail(b *testing.B, log ledger.Log, n int) time.Duration {
 	began, got, done := time.Now(), 0, errors.New("done")
 	err := log.Tail(b.Context(), 1, func(batch ledger.Batch) error {
 		for i := range batch.Messages {
-			if _, err := events.Decode(&batch.Messages[i]); err != nil {
+			if _, err := events.Decode(&batch.Messages[i], nil); err != nil {
 				return err
 			}
 		}

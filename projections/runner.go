@@ -84,6 +84,7 @@ func (v *Views) run(ctx context.Context, log ledger.Log, uses ledger.UsageLog) e
 		g.Go(func() error { return uses.TailUsage(ctx, v.uses.Load()+1, v.applyUses) })
 	}
 	g.Go(func() error { return v.flush(ctx) })
+	g.Go(func() error { return v.compactErased(ctx) })
 	ended := make(chan error, 1)
 	go func() { ended <- g.Wait() }()
 	return v.end(ctx, ended)
@@ -129,7 +130,7 @@ func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, 
 			}
 			if m.Sequence > next {
 				err = fmt.Errorf("projections: %w: %d follows %d", ledger.ErrGap, m.Sequence, next-1)
-			} else if e, err = events.Decode(m); err != nil {
+			} else if e, err = v.decode(ctx, m); err != nil {
 				err = fmt.Errorf("projections: %w", err)
 			}
 			if err != nil {
@@ -224,7 +225,6 @@ func (v *Views) commit(bursts []*burst) error {
 		return v.failed
 	}
 	v.waiters.release(v.Position())
-	v.showWebhooks()
 	v.heard.reach(v.Position())
 	if v.table != nil {
 		return v.table.compact()
@@ -232,11 +232,9 @@ func (v *Views) commit(bursts []*burst) error {
 	return nil
 }
 
-// apply applies bursts of events with one commit of Pebble. Every view has a batch of its own until then: its entries
+// apply applies bursts of events, with one commit of Pebble unless something is erased in between. Every view has a batch of its own until then: its entries
 // are near each other in the memtable, and go in faster one after the other.
 func (v *Views) apply(bursts []*burst) error {
-	all := v.db.NewBatch()
-	defer all.Close()
 	var c change
 	before := v.Position()
 	position := before
@@ -246,16 +244,36 @@ func (v *Views) apply(bursts []*burst) error {
 			if e.Sequence <= position {
 				continue
 			}
+			if x, ok := ledger.NewErasure(e); ok {
+				if err := v.erase(position, &x); err != nil {
+					return err
+				}
+			}
 			if err := v.applyEvent(e, burst.leaves[i], &c); err != nil {
 				return err
 			}
 			position = e.Sequence
 		}
 	}
-	if position == before {
-		return nil
+	if err := v.store(position); err != nil {
+		return err
 	}
 	v.metrics.applied(int(position - before))
+	for _, burst := range bursts {
+		if shown := later(burst.events, before); len(shown) > 0 {
+			v.options.Applied(shown)
+		}
+	}
+	return nil
+}
+
+// store writes what was applied up to a position, with that, in one commit of Pebble, and shows it.
+func (v *Views) store(position uint64) error {
+	if position == v.Position() {
+		return nil
+	}
+	all := v.db.NewBatch()
+	defer all.Close()
 	for i, part := range v.parts {
 		if finish := v.views[i].finish; finish != nil {
 			if err := finish(part); err != nil {
@@ -277,11 +295,7 @@ func (v *Views) apply(bursts []*burst) error {
 	v.dirty.Store(true)
 	v.tree.show()
 	v.position.Store(position)
-	for _, burst := range bursts {
-		if shown := later(burst.events, before); len(shown) > 0 {
-			v.options.Applied(shown)
-		}
-	}
+	v.showWebhooks()
 	return nil
 }
 

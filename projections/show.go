@@ -71,7 +71,7 @@ func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
 	all := &burst{make([]events.Event, 0, len(messages)), make([]tlog.Hash, 0, len(messages))}
 	var hasher leafHasher
 	for i := range messages {
-		e, err := events.Decode(&messages[i])
+		e, err := events.Decode(&messages[i], v.opener())
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func TestUnknownTokensAreNotReadFor(t *testing.T) {
 		var reads atomic.Int64
 		v := open(t, projections.Options{Dir: "views", FS: countingFS{vfs.NewMem(), &reads}, DiskIndex: diskIndex, CacheSize: 2 << 20})
 		build(t, v, log)
-		if err := v.Compact(t.Context()); err != nil {
+		if err := v.Settle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		rng := rand.New(rand.NewPCG(3, 4))

@@ -99,6 +99,9 @@ func (v *Views) addUse(b *pebble.Batch, seen *events.Use) error {
 	if !seen.Last.Before(u.LastAt) {
 		u.LastAt, u.IP, u.UserAgent = seen.Last, seen.IP, seen.UserAgent
 	}
+	if err := v.scrubUse(seen.KeyID, &u); err != nil {
+		return err
+	}
 	if v.table != nil && !v.table.setUse(seen.KeyID, u.Use) && !known {
 		v.strays++
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
 	Applied func([]events.Event)
 
+	// Personal opens what is sealed in events, and is told of erasures; nil: it stays sealed.
+	Personal *ledger.Personal
+
 	past bool // the views are for lists of the past: see Past
 
 	Now    func() time.Time // nil: time.Now
@@ -82,6 +85,8 @@ type Views struct {
 	changedWebhook  uint64                       // the same, as far as applied
 	pendingWebhooks map[uuid.UUID]ledger.Webhook // that the current batch has changed
 
+	erasures erasures
+
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
 
@@ -113,6 +118,7 @@ func Open(o Options) (*Views, error) {
 		pending:         map[uuid.UUID][]byte{},
 		pendingWebhooks: map[uuid.UUID]ledger.Webhook{},
 		broken:          make(chan error, 1),
+		erasures:        erasures{compact: make(chan struct{}, 1)},
 	}
 	if !o.DiskIndex {
 		v.table = newTable()
@@ -149,7 +155,7 @@ func (v *Views) load() error {
 	v.webhooksAt.Store(position)
 	v.keys.Store(int64(keys))
 	v.uses.Store(uses)
-	if err := errors.Join(v.loadTree(position), v.loadTimes(), v.loadTable()); err != nil {
+	if err := errors.Join(v.loadTree(position), v.loadErasures(), v.loadTimes(), v.loadTable()); err != nil {
 		return v.openError(err)
 	}
 	return nil

@@ -96,11 +96,17 @@ func (r *running) catchUp(t tb, uses uint64) {
 func rooted(t tb, v ledger.State, log ledger.Log, now func() time.Time) (*ledger.Service, *ledger.Call) {
 	t.Helper()
 	s := ledger.New(ledger.Config{Log: log, State: v, Now: now, FirstUses: true})
+	return s, bootstrap(t, s)
+}
+
+// bootstrap makes the root key and gives a call of it.
+func bootstrap(t tb, s *ledger.Service) *ledger.Call {
+	t.Helper()
 	root, made, err := s.Bootstrap(t.Context(), ledger.Secret{})
 	if err != nil || !made {
 		t.Fatalf("bootstrap: made %v, %v", made, err)
 	}
-	return s, &ledger.Call{Principal: ledger.Principal{KeyID: root.Key.ID, Scopes: root.Key.Scopes}}
+	return &ledger.Call{Principal: ledger.Principal{KeyID: root.Key.ID, Scopes: root.Key.Scopes}}
 }
 
 func TestAServiceReadsItsWrites(t *testing.T) {

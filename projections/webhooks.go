@@ -36,6 +36,9 @@ func (v *Views) applyWebhook(b *pebble.Batch, c *change) error {
 		}
 	}
 	after := ledger.EvolveWebhook(before, c.event)
+	if v.lost(after.Workspace, c.event) {
+		after.Scrub()
+	}
 	v.pendingWebhooks[s.Webhook] = after
 	if after.ID == uuid.Nil {
 		return b.Delete(webhookKey(s.Webhook), nil)

@@ -14,15 +14,16 @@ import (
 	"keyledger/ledger"
 )
 
-// newAuditCommand gives the commands of auditors, and of backup and restore.
+// newAuditCommand gives the commands of auditors and of those whom they audit, and of backup and restore.
 func newAuditCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Tell, export, verify and restore the history, and tell who read it",
+		Short: "Tell, export, verify and restore the history, tell who read it, and erase personal data",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newReplayCommand(env), newExportCommand(env), newVerifyCommand(env), newImportCommand(env), newAuditReadsCommand(env))
+	cmd.AddCommand(newReplayCommand(env), newExportCommand(env), newVerifyCommand(env), newImportCommand(env), newAuditReadsCommand(env),
+		newEraseCommand(env))
 	return cmd
 }
 

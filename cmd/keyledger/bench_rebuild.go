@@ -102,6 +102,6 @@ func decode(m natsjs.Msg, sequence uint64) error {
 	if err != nil {
 		return fmt.Errorf("message %d: %w", sequence, err)
 	}
-	_, err = events.Decode(&events.Message{Header: header, Sequence: sequence, Subject: m.Subject(), Data: m.Data()})
+	_, err = events.Decode(&events.Message{Header: header, Sequence: sequence, Subject: m.Subject(), Data: m.Data()}, nil)
 	return err
 }

@@ -53,7 +53,7 @@ func pass(ctx context.Context, messages []events.Message, to chan<- []events.Eve
 	batch := make([]events.Event, len(messages))
 	for i := range messages {
 		var err error
-		if batch[i], err = events.Decode(&messages[i]); err != nil {
+		if batch[i], err = events.Decode(&messages[i], nil); err != nil {
 			return err
 		}
 	}

@@ -66,7 +66,7 @@ func appendKeys(ctx context.Context, log *jetstream.Log, from int, keys []seedKe
 		if err != nil {
 			return err
 		}
-		if entries[i].Message, err = events.Encode(created); err != nil {
+		if entries[i].Message, err = events.Encode(created, nil); err != nil {
 			return err
 		}
 		keys[i] = key

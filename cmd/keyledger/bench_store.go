@@ -114,7 +114,7 @@ func rawMessage() (*nats.Msg, error) {
 	}
 	created.RequestID, created.Actor = uuid.NewString(), uuid.NewString()
 	created.Origin = events.Origin{IP: "127.0.0.1"}
-	encoded, err := events.Encode(created)
+	encoded, err := events.Encode(created, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type node struct {
 
 	folder      *dataFolder
 	secret      string
+	personal    *ledger.Personal
 	certificate *tls.Config // nil: no TLS
 	metrics     *prometheus.Registry
 	gate        *gate
@@ -117,6 +118,7 @@ func (n *node) start(ctx context.Context) error {
 		{"making the root key", n.makeRoot},
 		{"signing the head of the ledger", n.signHeads},
 		{"admitting subscribers", n.admit},
+		{"destroying what was erased", n.destroyErased},
 		{"announcing notices", n.storeNotices},
 		{"opening the gate", n.open},
 	} {

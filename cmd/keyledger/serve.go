@@ -163,6 +163,10 @@ func reachable(a net.Addr) string {
 
 // openStores opens the ledger and the views side by side, since each reads a lot at its start.
 func (n *node) openStores(ctx context.Context) error {
+	var err error
+	if n.personal, err = ledger.NewPersonal([]byte(n.secret)); err != nil {
+		return err
+	}
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return n.openLedger(ctx) })
 	both.Go(n.openViews)
@@ -193,7 +197,7 @@ func (n *node) openLedger(ctx context.Context) error {
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
-	return nil
+	return n.personal.Use(ctx, n.events)
 }
 
 // connectSystem connects to the system account of the external NATS, if a user of it is configured.
@@ -249,6 +253,7 @@ func (n *node) openViews() error {
 		DiskIndex: n.config.verifyIndex == "disk",
 		Metrics:   n.metrics,
 		Applied:   n.feed.Publish,
+		Personal:  n.personal,
 		Logger:    n.log,
 		Progress:  n.progress.show,
 	})
@@ -284,9 +289,10 @@ func (n *node) newAPI(context.Context) error {
 		FirstUses:    n.config.firstUsedRate > 0,
 		Webhooks:     network.Policy(),
 		Replay: func(ctx context.Context, b ledger.Beginning) (ledger.PastState, error) {
-			return projections.Past(ctx, n.events, b)
+			return projections.Past(ctx, n.events, n.personal, b)
 		},
 		PastEvents: n.config.asOfEvents,
+		Personal:   n.personal,
 	})
 	n.undo.add("drop states of the past", func(context.Context) error { n.service.Close(); return nil })
 	var err error
@@ -404,6 +410,20 @@ func (n *node) awaitWord(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+	return nil
+}
+
+// destroyErased destroys the keys of what the ledger says is erased, before anything is served: a node may have died in
+// between. Then it does so as the ledger says it.
+func (n *node) destroyErased(ctx context.Context) error {
+	if err := n.personal.DestroyAll(ctx, n.views); err != nil {
+		return err
+	}
+	n.background("stop destroying", func(ctx context.Context) error {
+		return n.personal.Run(ctx, n.views, func(err error) {
+			n.log.Warn("keys of erased data cannot be destroyed: it is tried again", "error", err)
+		})
+	})
 	return nil
 }
 

@@ -93,7 +93,7 @@ func cloned(k *ledger.Key) ledger.Key {
 func (p *pristine) fill(ctx context.Context, log *jetstream.Log, n int) error {
 	var commit []ledger.Entry
 	add := func(e *events.Event, expect uint64) error {
-		m, err := events.Encode(e)
+		m, err := events.Encode(e, nil)
 		m.Sequence = 0
 		commit = append(commit, ledger.Entry{Message: m, Expect: expect})
 		return err

@@ -14,7 +14,8 @@ import (
 func (w *World) inMemory(t testing.TB) log {
 	t.Helper()
 	l := ledgertest.NewLog()
-	w.State = ledgertest.Follow(t, l, w.Now, &w.feed)
+	w.personal = ledgertest.Personal(t, l)
+	w.State = ledgertest.FollowSealed(t, l, w.Now, w.personal, &w.feed)
 	w.ready = func(context.Context) error { return nil }
 	return l
 }
@@ -38,7 +39,8 @@ func (w *World) onJetStream(t testing.TB, waiting int) log {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.Close)
-	views, err := projections.Open(projections.Options{Dir: t.TempDir(), Now: w.Now, Applied: w.feed.Publish})
+	w.personal = ledgertest.Personal(t, l)
+	views, err := projections.Open(projections.Options{Dir: t.TempDir(), Now: w.Now, Applied: w.feed.Publish, Personal: w.personal})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +50,7 @@ func (w *World) onJetStream(t testing.TB, waiting int) log {
 		}
 	})
 	beside(t, func(ctx context.Context) error { return views.Run(ctx, l, l) })
+	beside(t, func(ctx context.Context) error { return w.personal.Run(ctx, views, nil) })
 	w.State, w.ready = views, l.Healthy
 	return l
 }

@@ -64,11 +64,12 @@ type World struct {
 	Metrics *prometheus.Registry
 	Lines   Lines // of the server's log, unless Options.Configure sets another Logger
 
-	feed    ledger.Feed
-	ready   func(context.Context) error // of the ledger
-	shift   atomic.Int64                // of the clock
-	mu      sync.Mutex
-	secrets []string
+	feed     ledger.Feed
+	personal *ledger.Personal
+	ready    func(context.Context) error // of the ledger
+	shift    atomic.Int64                // of the clock
+	mu       sync.Mutex
+	secrets  []string
 }
 
 // ages is longer than tests move the clock: no node is ever stale.
@@ -81,6 +82,7 @@ type log interface {
 	ledger.HeadLog
 	ledger.ReadLog
 	ledger.Memo
+	ledger.Vault
 	ledger.Queue
 }
 
@@ -98,8 +100,9 @@ func New(t testing.TB, o Options) *World {
 	w.makeHeads(t, log)
 	usage := ledger.NewUsage(log, 10*time.Millisecond)
 	rules := ledger.Config{Log: log, State: w.State, Now: w.Now, MaxStaleness: ages, Usage: usage, Heads: w.Heads, Reads: log, Feed: &w.feed,
+		Personal: w.personal,
 		Replay: func(ctx context.Context, b ledger.Beginning) (ledger.PastState, error) {
-			return projections.Past(ctx, log, b)
+			return projections.Past(ctx, log, w.personal, b)
 		},
 	}
 	config := handlers.Config{

@@ -50,7 +50,7 @@ func (d *Dispatcher) deliver(ctx context.Context, id uuid.UUID, h *ledger.Handov
 
 // attempt makes the attempt after others at an event, and notes how it went.
 func (d *Dispatcher) attempt(ctx context.Context, w *ledger.Webhook, m *events.Message, before int) (done bool, again time.Duration) {
-	e, err := events.Decode(m)
+	e, err := d.Service.Decode(m)
 	if err == nil {
 		var body []byte
 		if body, err = events.AppendCloudEvent(make([]byte, 0, 1024), &e, d.source); err == nil {

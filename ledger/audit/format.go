@@ -65,7 +65,7 @@ func AppendRecord(dst, leaf []byte, source string) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	e, err := events.Decode(&m)
+	e, err := events.Decode(&m, nil)
 	if err != nil {
 		return dst, err
 	}
@@ -123,5 +123,5 @@ func (r *Record) Event() (events.Event, error) {
 	if err != nil {
 		return events.Event{}, err
 	}
-	return events.Decode(&m)
+	return events.Decode(&m, nil)
 }

@@ -105,7 +105,7 @@ func TestEvents(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := events.Encode(&e)
+		m, err := events.Encode(&e, nil)
 		if leaf := events.AppendLeaf(nil, &m); err != nil || !bytes.Equal(leaf, h.leaves[n]) {
 			t.Errorf("event %d: %v\n%x\n%x", n+1, err, leaf, h.leaves[n])
 		}

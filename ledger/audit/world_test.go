@@ -103,7 +103,7 @@ func (h *history) addEvent(t testing.TB, e *events.Event) {
 	if e.Actor == "" {
 		e.Actor = "system"
 	}
-	m, err := events.Encode(e)
+	m, err := events.Encode(e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,6 +101,17 @@ func TestClusterConformance(t *testing.T) {
 	})
 }
 
+// TestClusterVault: what is replaced is destroyed by all three servers.
+func TestClusterVault(t *testing.T) {
+	servers := cluster(t)
+	n := 0
+	ledgertest.VaultConformance(t, func(t *testing.T) ledger.Vault {
+		n++
+		wipe(t, servers[0])
+		return openURL(t, servers[n%3].ClientURL(), jetstream.Options{Replicas: 3})
+	})
+}
+
 // wipe removes the streams of the test before.
 func wipe(t *testing.T, s *server.Server) {
 	t.Helper()

@@ -80,12 +80,12 @@ func TestSubscribersMayNotPublish(t *testing.T) {
 	r, other := h.pair()
 	before := h.stored()
 	for _, subject := range []string{
-		"ledger.acme.~.~." + r.key, "claim.token.x", "usage.batch", "reads.batch", "$KV.MEMO.x", "anything", "_INBOX.key." + other.key + ".x",
+		"ledger.acme.~.~." + r.key, "claim.token.x", "usage.batch", "reads.batch", "$KV.MEMO.x", "vault.x", "anything", "_INBOX.key." + other.key + ".x",
 		"$JS.API.INFO", "$JS.API.ACCOUNT.INFO", "$SYS.REQ.SERVER.PING", "$SYS.REQ.USER.AUTH", "$SYS.REQ.USER.INFO",
 		"$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.INFO.LEDGER",
 		"$JS.API.STREAM.UPDATE.LEDGER", "$JS.API.STREAM.DELETE.LEDGER", "$JS.API.STREAM.PURGE.LEDGER",
 		"$JS.API.STREAM.SNAPSHOT.LEDGER", "$JS.API.STREAM.RESTORE.LEDGER", "$JS.API.STREAM.LEADER.STEPDOWN.LEDGER",
-		"$JS.API.STREAM.MSG.GET.LEDGER", "$JS.API.STREAM.MSG.DELETE.LEDGER",
+		"$JS.API.STREAM.MSG.GET.LEDGER", "$JS.API.STREAM.MSG.DELETE.LEDGER", "$JS.API.STREAM.MSG.GET.VAULT",
 		"$JS.API.DIRECT.GET.LEDGER", "$JS.API.DIRECT.GET.LEDGER.ledger.acme.~.~." + r.key, "$JS.API.DIRECT.GET.KV_MEMO",
 		"$JS.API.CONSUMER.NAMES.LEDGER", "$JS.API.CONSUMER.LIST.LEDGER",
 		"$JS.API.CONSUMER.CREATE.LEDGER", "$JS.API.CONSUMER.CREATE.LEDGER." + r.key,
@@ -137,7 +137,7 @@ func TestSubscribersMayNotSubscribe(t *testing.T) {
 	h := newHouse(t)
 	r, other := h.pair()
 	for _, subject := range []string{
-		">", "*", "ledger.>", "ledger.acme.>", "claim.>", "usage.batch", "reads.batch", "$KV.MEMO.>", "$JS.>", "$JS.API.CONSUMER.>", "$SYS.>",
+		">", "*", "ledger.>", "ledger.acme.>", "claim.>", "usage.batch", "reads.batch", "$KV.MEMO.>", "vault.>", "$JS.>", "$JS.API.CONSUMER.>", "$SYS.>",
 		"_INBOX.>", "_INBOX.*.>", "_INBOX.key.>", "_INBOX.key.*.x", "_INBOX.key." + other.key + ".>", "subscribers.>", "heads.>",
 	} {
 		if _, err := r.SubscribeSync(subject); err != nil {

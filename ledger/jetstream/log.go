@@ -1,6 +1,5 @@
-// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, ReadLog, Memo and Queue of package ledger, on a
-// nats-server
-// inside this process (Embed) or on an external NATS (Connect).
+// Package jetstream keeps the ledger in NATS JetStream: the Log, UsageLog, HeadLog, ReadLog, Memo, Queue and Vault of
+// package ledger, on a nats-server inside this process (Embed) or on an external NATS (Connect).
 //
 // # Appends
 //
@@ -96,6 +95,7 @@ type Log struct {
 	options Options
 	memo    jetstream.KeyValue
 	notes   jetstream.Stream // of deliveries to webhooks
+	vault   jetstream.Stream
 	metrics *metrics
 	breaker breaker
 	pulse   *pulse // nil: the ledger is in this process alone
@@ -113,6 +113,7 @@ var (
 	_ ledger.Log      = (*Log)(nil)
 	_ ledger.UsageLog = (*Log)(nil)
 	_ ledger.Memo     = (*Log)(nil)
+	_ ledger.Vault    = (*Log)(nil)
 	_ ledger.Queue    = (*Log)(nil)
 	_ ledger.HeadLog  = (*Log)(nil)
 	_ ledger.ReadLog  = (*Log)(nil)
@@ -206,6 +207,9 @@ func (l *Log) ensure(ctx context.Context) error {
 		return err
 	}
 	if l.notes, err = ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
+		return err
+	}
+	if err := l.openVault(ctx, patient); err != nil {
 		return err
 	}
 	err = persist(ctx, patient, func(ctx context.Context) (err error) {

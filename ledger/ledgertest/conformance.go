@@ -76,7 +76,7 @@ func entry(t testing.TB, workspace string) ledger.Entry {
 		Origin:  events.Origin{IP: "192.0.2.1", UserAgent: "test"},
 		Payload: &events.Created{KeyID: key, Owner: owner, Name: "name", Environment: "live", KeyType: "external", Digest: events.Digest{1}},
 	}
-	m, err := events.Encode(&e)
+	m, err := events.Encode(&e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,10 @@ func TestMemo(t *testing.T) {
 	ledgertest.MemoConformance(t, func(*testing.T) ledger.Memo { return ledgertest.NewLog() })
 }
 
+func TestVault(t *testing.T) {
+	ledgertest.VaultConformance(t, func(*testing.T) ledger.Vault { return ledgertest.NewLog() })
+}
+
 func TestQueue(t *testing.T) {
 	ledgertest.QueueConformance(t, func(*testing.T) ledgertest.QueueLog { return ledgertest.NewLog() })
 }

@@ -22,7 +22,7 @@ func (s *State) Diff(ctx context.Context, other ledger.State) error {
 		return fmt.Errorf("the position is %d, want %d", p, want.position)
 	}
 	for _, compare := range []func(context.Context, ledger.State) error{
-		want.diffKeys, want.diffRoots, want.diffExpiries, want.diffClaims, want.diffAgents, want.diffLists,
+		want.diffKeys, want.diffRoots, want.diffExpiries, want.diffClaims, want.diffAgents, want.diffLists, want.diffErasures,
 	} {
 		if err := compare(ctx, other); err != nil {
 			return err
@@ -42,6 +42,8 @@ func (s *State) snapshot() *State {
 		claims:   maps.Clone(s.claims),
 		agents:   slices.Clone(s.agents),
 		uses:     maps.Clone(s.uses),
+		erased:   maps.Clone(s.erased),
+		erasing:  slices.Clone(s.erasing),
 		position: s.position,
 		heard:    s.heard,
 	}
@@ -82,7 +84,7 @@ func (s *State) diffKeys(ctx context.Context, other ledger.State) error {
 			return err
 		}
 		use, err := other.LastUse(ctx, id)
-		if err := differs(fmt.Sprint("last use of ", id), use, s.uses[id], err); err != nil {
+		if err := differs(fmt.Sprint("last use of ", id), use, s.use(id), err); err != nil {
 			return err
 		}
 	}
@@ -143,6 +145,9 @@ func (s *State) diffAgents(ctx context.Context, other ledger.State) error {
 			return err
 		}
 		got, _, err = other.AgentByName(ctx, want.Workspace, want.Org, want.Name)
+		if want.Erased {
+			got = want // it is not found by a name any more
+		}
 		if err := differs("agent "+want.Name, got, want, err); err != nil {
 			return err
 		}
@@ -177,6 +182,20 @@ func (s *State) diffAgentList(ctx context.Context, other ledger.State, q ledger.
 	}
 	got, err := walk(other)
 	return differs(fmt.Sprintf("agents by %+v", q), got, want, err)
+}
+
+func (s *State) diffErasures(ctx context.Context, other ledger.State) error {
+	got, err := other.Erasures(ctx, 0, len(s.erasing)+1)
+	if err := differs("erasures", append([]ledger.Erasure{}, got...), append([]ledger.Erasure{}, s.erasing...), err); err != nil {
+		return err
+	}
+	for subject, want := range s.erased {
+		got, err := other.Erasure(ctx, subject)
+		if err := differs("erasure on "+subject, got, want, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // diffLists walks through the lists of all owners, in small pages.

@@ -28,6 +28,9 @@ const (
 	OpClaim       Op = "claim"
 	OpReplace     Op = "replace"
 	OpRemove      Op = "remove"
+	OpSecret      Op = "secret"
+	OpKeep        Op = "keep"
+	OpScrub       Op = "scrub"
 )
 
 // Fault is what becomes of a call. The zero Fault lets it be.

@@ -15,7 +15,7 @@ import (
 	"keyledger/ledger"
 )
 
-// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog, a ledger.ReadLog, a ledger.Memo and a ledger.Queue in memory, for tests. It is safe
+// Log is a ledger.Log, a ledger.UsageLog, a ledger.HeadLog, a ledger.ReadLog, a ledger.Memo, a ledger.Vault and a ledger.Queue in memory, for tests. It is safe
 // for concurrent use.
 type Log struct {
 	mu       sync.Mutex
@@ -27,6 +27,7 @@ type Log struct {
 	heads    [][]byte
 	reads    []ledger.ReadBatch
 	memo     map[string]memoValue
+	vault    map[string]memoValue
 	revision uint64 // of the last change of the memo
 	queues   map[uuid.UUID]*queue
 	notes    uint64 // that were made
@@ -42,6 +43,7 @@ func NewLog() *Log {
 		ids:    make(map[uuid.UUID]uint64),
 		lost:   make(map[uint64]bool),
 		memo:   make(map[string]memoValue),
+		vault:  make(map[string]memoValue),
 		queues: make(map[uuid.UUID]*queue),
 		moved:  make(chan struct{}),
 	}
@@ -228,4 +230,5 @@ var (
 	_ ledger.Log      = (*Log)(nil)
 	_ ledger.UsageLog = (*Log)(nil)
 	_ ledger.Memo     = (*Log)(nil)
+	_ ledger.Vault    = (*Log)(nil)
 )

@@ -18,8 +18,9 @@ import (
 
 // State is a ledger.State in memory: the plain fold of a log, to test against. It is safe for concurrent use.
 type State struct {
-	now   func() time.Time
-	feeds []*ledger.Feed
+	now      func() time.Time
+	personal *ledger.Personal // nil: nothing is opened
+	feeds    []*ledger.Feed
 
 	mu      sync.RWMutex
 	keys    map[uuid.UUID]ledger.Key
@@ -29,7 +30,9 @@ type State struct {
 	agents  []ledger.Agent // oldest first
 	uses    map[uuid.UUID]ledger.LastUse
 	hooks   map[uuid.UUID]ledger.Webhook
-	hooked  uint64 // sequence of the last event of an endpoint
+	hooked  uint64                    // sequence of the last event of an endpoint
+	erased  map[string]ledger.Erasure // subject of a workspace → its last erasure
+	erasing []ledger.Erasure          // all, in order
 	tree    hashes
 	latest  []time.Time // the latest time that one of the first n+1 events bears
 
@@ -51,15 +54,29 @@ func NewState(now func() time.Time) *State {
 		claims:  make(map[claim]ledger.ClaimState),
 		uses:    make(map[uuid.UUID]ledger.LastUse),
 		hooks:   make(map[uuid.UUID]ledger.Webhook),
+		erased:  make(map[string]ledger.Erasure),
 		moved:   make(chan struct{}),
 	}
+}
+
+// NewSealedState gives the State of an empty log whose personal data is sealed.
+func NewSealedState(now func() time.Time, personal *ledger.Personal) *State {
+	s := NewState(now)
+	s.personal = personal
+	return s
 }
 
 // Follow starts a State that follows a log until the test ends, and the uses of keys if the log has them too. It
 // returns when the State shows what is stored. The feeds are told of what it has come to show.
 func Follow(t testing.TB, log ledger.Log, now func() time.Time, feeds ...*ledger.Feed) *State {
 	t.Helper()
-	s := NewState(now)
+	return FollowSealed(t, log, now, nil, feeds...)
+}
+
+// FollowSealed is Follow for a log whose personal data is sealed. What is erased it destroys, as a node does.
+func FollowSealed(t testing.TB, log ledger.Log, now func() time.Time, personal *ledger.Personal, feeds ...*ledger.Feed) *State {
+	t.Helper()
+	s := NewSealedState(now, personal)
 	s.feeds = feeds
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
@@ -68,6 +85,9 @@ func Follow(t testing.TB, log ledger.Log, now func() time.Time, feeds ...*ledger
 		running.Wait()
 	})
 	running.Go(func() { s.end(log.Tail(ctx, 1, s.Apply)) })
+	if personal != nil {
+		running.Go(func() { s.end(personal.Run(ctx, s, nil)) })
+	}
 	if usage, ok := log.(ledger.UsageLog); ok {
 		running.Go(func() { s.end(usage.TailUsage(ctx, 1, s.ApplyUsage)) })
 	}
@@ -100,7 +120,7 @@ func (s *State) Apply(b ledger.Batch) error {
 	list := make([]events.Event, len(b.Messages))
 	for i := range b.Messages {
 		var err error
-		if list[i], err = events.Decode(&b.Messages[i]); err != nil {
+		if list[i], err = events.Decode(&b.Messages[i], s.opener()); err != nil {
 			return err
 		}
 	}
@@ -135,6 +155,14 @@ func (s *State) applyAll(messages []events.Message, list []events.Event, lag uin
 	return nil
 }
 
+// opener opens personal data, nil when it is not opened.
+func (s *State) opener() events.Opener {
+	if s.personal == nil {
+		return nil
+	}
+	return s.personal
+}
+
 func (s *State) apply(e *events.Event) {
 	switch p := e.Payload.(type) {
 	case *events.Claim:
@@ -142,7 +170,13 @@ func (s *State) apply(e *events.Event) {
 	case *events.Release:
 		s.claims[claim{p.Kind, p.Hash}] = ledger.ClaimState{Sequence: e.Sequence}
 	case *events.Agent:
-		s.agents = append(s.agents, ledger.NewAgent(e, p))
+		a := ledger.NewAgent(e, p)
+		if s.lost(a.Workspace, e) {
+			a.Scrub()
+		}
+		s.agents = append(s.agents, a)
+	case *events.Erasure:
+		s.applyErasure(e)
 	case *events.Webhook, *events.WebhookUpdate, *events.WebhookDelete:
 		s.applyWebhook(e)
 	default:
@@ -158,6 +192,9 @@ func (s *State) applyKey(e *events.Event) {
 	}
 	before := s.keys[subject.Key]
 	after := ledger.Evolve(before, e)
+	if s.lost(after.Owner.Workspace, e) {
+		after.Scrub()
+	}
 	delete(s.digests, before.Digest)
 	delete(s.digests, before.PreviousDigest)
 	s.digests[after.PreviousDigest] = after.ID
@@ -223,7 +260,9 @@ func (s *State) Agent(_ context.Context, workspace, org, id string) (ledger.Agen
 
 // AgentByName implements ledger.State.
 func (s *State) AgentByName(_ context.Context, workspace, org, name string) (ledger.Agent, bool, error) {
-	return s.agent(func(a *ledger.Agent) bool { return a.Workspace == workspace && a.Org == org && a.Name == name })
+	return s.agent(func(a *ledger.Agent) bool {
+		return a.Workspace == workspace && a.Org == org && a.Name == name && !a.Erased
+	})
 }
 
 func (s *State) agent(is func(*ledger.Agent) bool) (ledger.Agent, bool, error) {
@@ -277,7 +316,7 @@ func (s *State) Agents(_ context.Context, q *ledger.AgentQuery) (page ledger.Age
 	}
 	for _, a := range slices.Backward(s.agents) {
 		if a.Sequence >= after || q.Until != nil && a.Sequence > *q.Until || q.Workspace != "" && q.Workspace != a.Workspace ||
-			q.Org != "" && q.Org != a.Org || q.Name != "" && q.Name != a.Name {
+			q.Org != "" && q.Org != a.Org || q.Name != "" && (q.Name != a.Name || a.Erased) {
 			continue
 		}
 		if len(page.Agents) == q.Limit {
@@ -302,7 +341,7 @@ func (s *State) History(_ context.Context, key uuid.UUID, from uint64, limit int
 func (s *State) LastUse(_ context.Context, key uuid.UUID) (ledger.LastUse, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.uses[key], nil
+	return s.use(key), nil
 }
 
 // Before implements ledger.State. It returns the highest sequence there is.

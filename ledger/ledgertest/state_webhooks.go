@@ -19,6 +19,9 @@ func (s *State) applyWebhook(e *events.Event) {
 	}
 	s.hooked = e.Sequence
 	w := ledger.EvolveWebhook(s.hooks[subject.Webhook], e)
+	if s.lost(w.Workspace, e) {
+		w.Scrub()
+	}
 	if w.ID == uuid.Nil {
 		delete(s.hooks, subject.Webhook)
 		return

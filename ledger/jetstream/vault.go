@@ -1,0 +1,129 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"keyledger/ledger"
+)
+
+// VaultStream is the stream of the secrets that personal data is sealed with.
+const VaultStream = "VAULT"
+
+const vaultPrefix = "vault."
+
+// vaultConfig is the stream of the vault: one subject for each name. It is no bucket, as a message of a bucket cannot be
+// overwritten, and what a bucket replaces stays in its files until the server comes to clean up.
+func vaultConfig(o *Options) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:              VaultStream,
+		Description:       "Sealed secrets of personal data. What is replaced is destroyed.",
+		Subjects:          []string{vaultPrefix + "*"},
+		Storage:           jetstream.FileStorage,
+		Replicas:          o.Replicas,
+		MaxMsgs:           -1,
+		MaxBytes:          -1,
+		MaxMsgsPerSubject: -1,
+		Discard:           jetstream.DiscardNew,
+		Duplicates:        duplicates,
+		DenyPurge:         true,
+	}
+}
+
+// checkVault refuses a stream that would lose secrets, or could not destroy them, naming the field.
+func checkVault(stored *jetstream.StreamConfig) error {
+	for _, f := range []field{
+		{"storage", stored.Storage == jetstream.FileStorage, stored.Storage, jetstream.FileStorage},
+		{"retention", stored.Retention == jetstream.LimitsPolicy, stored.Retention, jetstream.LimitsPolicy},
+		{"max_msgs", stored.MaxMsgs <= 0, stored.MaxMsgs, "unset"},
+		{"max_bytes", stored.MaxBytes <= 0, stored.MaxBytes, "unset"},
+		{"max_age", stored.MaxAge == 0, stored.MaxAge, "unset"},
+		{"max_msgs_per_subject", stored.MaxMsgsPerSubject <= 0, stored.MaxMsgsPerSubject, "unset"},
+		{"deny_delete", !stored.DenyDelete, stored.DenyDelete, false},
+		{"compression", stored.Compression == jetstream.NoCompression, stored.Compression, jetstream.NoCompression},
+	} {
+		if !f.ok {
+			return fmt.Errorf("jetstream: stream %s: %s is %v, the vault needs %v", VaultStream, f.name, f.stored, f.need)
+		}
+	}
+	return nil
+}
+
+// openVault makes or checks the stream.
+func (l *Log) openVault(ctx context.Context, patient bool) (err error) {
+	if l.vault, err = ensureStream(ctx, l.js, vaultConfig(&l.options), patient); err != nil {
+		return err
+	}
+	return checkVault(&l.vault.CachedInfo().Config)
+}
+
+// Secret implements ledger.Vault. The leader answers.
+func (l *Log) Secret(ctx context.Context, name string) ([]byte, uint64, error) {
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	m, err := l.vault.GetLastMsgForSubject(limited, vaultPrefix+memoKey(name))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, requestError(ctx, err)
+	}
+	return m.Data, m.Sequence, nil
+}
+
+// Keep implements ledger.Vault.
+func (l *Log) Keep(ctx context.Context, name string, value []byte, after uint64) (uint64, error) {
+	if err := l.writable(); err != nil {
+		return 0, err
+	}
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	ack, err := l.js.Publish(limited, vaultPrefix+memoKey(name), value,
+		jetstream.WithExpectStream(VaultStream), jetstream.WithExpectLastSequencePerSubject(after))
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeGuardInFlight) {
+		return 0, fmt.Errorf("%w: %w", ledger.ErrConflict, err)
+	}
+	if err != nil {
+		return 0, requestError(ctx, err)
+	}
+	if after == 0 {
+		return ack.Sequence, nil
+	}
+	return ack.Sequence, l.scrub(ctx, name, ack.Sequence)
+}
+
+// Scrub implements ledger.Vault.
+func (l *Log) Scrub(ctx context.Context, name string) error {
+	_, last, err := l.Secret(ctx, name)
+	if err != nil || last == 0 {
+		return err
+	}
+	return l.scrub(ctx, name, last)
+}
+
+// scrub overwrites what was kept under a name before a revision.
+func (l *Log) scrub(ctx context.Context, name string, last uint64) error {
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	for from := uint64(1); from < last; {
+		m, err := l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+memoKey(name)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence >= last {
+			return nil
+		}
+		if err != nil {
+			return requestError(ctx, err)
+		}
+		if err := l.vault.SecureDeleteMsg(limited, m.Sequence); err != nil {
+			// Another node may have been faster.
+			if _, gone := l.vault.GetMsg(limited, m.Sequence); !errors.Is(gone, jetstream.ErrMsgNotFound) {
+				return requestError(ctx, err)
+			}
+		}
+		from = m.Sequence + 1
+	}
+	return nil
+}

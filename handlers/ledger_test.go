@@ -21,12 +21,11 @@ func ledgerScenarios() []scenario {
 	const text, bytes = "Content-Type: text/plain; charset=utf-8", "Content-Type: application/octet-stream"
 	const inclusion, consistency = "/v1/ledger/proof/inclusion", "/v1/ledger/proof/consistency"
 	return []scenario{
-		{name: "checkpoint", path: "/v1/ledger/checkpoint", header: none, before: signed, status: 200, want: []string{text, "Cache-Control: no-store", "Keyledger-Source: /keyledger/"}},
+		{name: "checkpoint", path: "/v1/ledger/checkpoint", header: none, before: signed, status: 200, want: []string{text, "Cache-Control: no-store", "Keyledger-Source: /keyledger/test"}},
 		{name: "checkpoint before any", path: "/v1/ledger/checkpoint", header: none, status: 503, want: []string{"Retry-After: 1"}},
 		{name: "checkpoint of when", path: "/v1/ledger/checkpoint?at=1", header: none, status: 400},
 		{name: "checkpoint that witnesses may have cosigned", path: "/v1/ledger/checkpoint?witnesses=0", header: none, before: signed, status: 200, want: []string{text}},
-		{name: "checkpoint that no witness has cosigned", path: "/v1/ledger/checkpoint?witnesses=1", header: none, before: signed, status: 503,
-			want: []string{"Retry-After: 1"}},
+		{name: "checkpoint that no witness has cosigned", path: "/v1/ledger/checkpoint?witnesses=1", header: none, before: signed, status: 404},
 		{name: "checkpoint of no number of witnesses", path: "/v1/ledger/checkpoint?witnesses=all", header: none, status: 400, want: []string{"field=witnesses"}},
 		{name: "key", path: "/v1/ledger/key", header: none, status: 200, want: []string{text}},
 		{name: "key of whom", path: "/v1/ledger/key?name=a", header: none, status: 400},

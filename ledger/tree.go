@@ -41,18 +41,17 @@ func (s *Service) Head() (*SignedHead, error) {
 	return s.CosignedHead(0)
 }
 
-// CosignedHead is the last head that so many witnesses have cosigned. CodeUnavailable: there is none yet.
+// CosignedHead is the last head that so many witnesses have cosigned. CodeNotFound: there is none. CodeUnavailable: none is
+// signed yet.
 func (s *Service) CosignedHead(witnesses int) (*SignedHead, error) {
-	if s.heads != nil {
-		if head := s.heads.Cosigned(witnesses); head != nil {
-			return head, nil
-		}
+	if s.heads == nil || s.heads.Latest() == nil {
+		return nil, &Error{Code: CodeUnavailable, Detail: "no head of the ledger is signed yet", RetryAfter: retryAfter}
 	}
-	detail := "no head of the ledger is signed yet"
-	if witnesses > 0 {
-		detail = "no head of the ledger is cosigned by so many witnesses yet"
+	head := s.heads.Cosigned(witnesses)
+	if head == nil {
+		return nil, &Error{Code: CodeNotFound, Detail: "no head of the ledger is cosigned by so many witnesses"}
 	}
-	return nil, &Error{Code: CodeUnavailable, Detail: detail, RetryAfter: retryAfter}
+	return head, nil
 }
 
 // VerifierKey is what heads are verified with, in the form of signed notes.
@@ -99,7 +98,7 @@ func (s *Service) Entries(ctx context.Context, p *Principal, n uint64, width int
 	var bundle []byte
 	for i := range width {
 		if i >= len(messages) || messages[i].Sequence != first+uint64(i) {
-			return nil, failed(fmt.Errorf("%w: event %d", ErrGap, first+uint64(i)))
+			return nil, failed(fmt.Errorf("%w: event %d cannot be read", ErrDiverged, first+uint64(i)))
 		}
 		start := len(bundle)
 		bundle = events.AppendLeaf(append(bundle, 0, 0), &messages[i])

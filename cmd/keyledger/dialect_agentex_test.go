@@ -48,9 +48,7 @@ func TestAgentexOpen(t *testing.T) {
 	if key, _ := agent["agent_api_key"].(string); status != 200 || len(key) != 64 {
 		t.Fatalf("%d %v", status, agent)
 	}
-	if !strings.Contains(p.stderr.String(), "--agentex-open") {
-		t.Error("it does not warn")
-	}
+	p.says(t, "--agentex-open")
 	p.stop(t)
 	p = start(t, data)
 	if status, _ := agentexDo(t, "POST", p.url+"/agents/register", "", agentexRegistration); status != 401 {

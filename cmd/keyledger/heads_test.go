@@ -64,9 +64,7 @@ func (p *process) head(t *testing.T) tlog.Tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(p.stderr.String(), "verifier    "+verifier.Name()+"+") {
-		t.Errorf("it does not say what verifies heads:\n%s", p.stderr)
-	}
+	p.says(t, "verifier    "+verifier.Name()+"+")
 	n, err := note.Open(p.get(t, "/v1/ledger/checkpoint"), note.VerifierList(verifier))
 	if err != nil {
 		t.Fatal(err)

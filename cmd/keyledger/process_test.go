@@ -70,6 +70,16 @@ func (p *process) client(t *testing.T, options ...client.Option) *client.Client 
 	return c
 }
 
+// says waits until the process has said something to its user: what it says comes after it is ready.
+func (p *process) says(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.Contains(p.stderr.String(), text); pause() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not say %q:\n%s", text, p.stderr)
+		}
+	}
+}
+
 // kill ends the process as a crash does.
 func (p *process) kill(t *testing.T) {
 	t.Helper()

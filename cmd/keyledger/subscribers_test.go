@@ -27,9 +27,7 @@ func startSubscribed(t *testing.T) (p *process, address string, k client.Issued)
 		t.Fatal(err)
 	}
 	address = strings.TrimSpace(string(content))
-	if said := "nats://" + address; !strings.Contains(p.stderr.String(), said) {
-		t.Errorf("it does not say that it listens on %s:\n%s", said, p.stderr)
-	}
+	p.says(t, "nats://"+address)
 	k, err = p.client(t).CreateKey(t.Context(), client.CreateKey{Name: "subscriber", WorkspaceID: "acme", Scopes: []string{"ledger:events:read"}})
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,16 @@ func (e *encoder) personal(p personal) {
 	start, fields := len(e.out), e.fields
 	e.field("p")
 	value := len(e.out)
-	written := e.object(func() {
+	if e.personalMap(&p) == 0 {
+		e.out, e.fields = e.out[:start], fields
+	} else if e.sealer != nil {
+		e.seal(value, &p)
+	}
+}
+
+// personalMap writes the map and gives the number of its fields.
+func (e *encoder) personalMap(p *personal) int {
+	return e.object(func() {
 		e.text("agent", p.agentName)
 		e.text("ip", e.origin.IP)
 		if p.metadataSet || len(p.metadata) > 0 {
@@ -36,11 +45,6 @@ func (e *encoder) personal(p personal) {
 		e.text("reason", p.reason)
 		e.text("ua", e.origin.UserAgent)
 	})
-	if written == 0 {
-		e.out, e.fields = e.out[:start], fields
-	} else if e.sealer != nil {
-		e.seal(value, &p)
-	}
 }
 
 // metadata writes a JSON object, or nothing, as a string.

@@ -1,6 +1,10 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+)
 
 // Vault keeps the secrets that personal data is sealed with, each under a name, apart from the ledger, which forgets
 // nothing. ledger/jetstream implements it on NATS JetStream, ledger/ledgertest in memory; both pass
@@ -13,6 +17,44 @@ type Vault interface {
 	// ErrConflict. When it returns, value is durable and what was there is destroyed.
 	Keep(ctx context.Context, name string, value []byte, after uint64) (revision uint64, err error)
 
+	// Secrets returns up to limit of what is kept, in the order of the revisions, from the first revision after the given one
+	// on. What was replaced is not there, even where a Keep that was cut short has left it.
+	Secrets(ctx context.Context, after uint64, limit int) ([]KeptSecret, error)
+
 	// Scrub destroys what a Keep that was cut short has left of former values.
 	Scrub(ctx context.Context, name string) error
+}
+
+// KeptSecret is a value of a Vault, and where it is kept.
+type KeptSecret struct {
+	Place    string // SecretPlace of its name
+	Value    []byte
+	Revision uint64
+}
+
+// SecretPlace is where a Vault keeps what has a name: its SHA-256 in lower-case hex. A name may hold any bytes.
+func SecretPlace(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+// Secrets returns up to limit of the secrets that personal data is sealed with, from the first revision after the given one on,
+// for a backup: scope ledger:audit, and a principal without an owner. Each is sealed with a key that follows from the secret of
+// the nodes. They are whole when they are read from revision 0 on until there are none: a piece of a secret is kept before
+// what it replaces is destroyed. Up to where erasures are carried out is not among them, as it belongs to this ledger alone.
+func (s *Service) Secrets(ctx context.Context, p *Principal, after uint64, limit int) ([]KeptSecret, error) {
+	if err := Allow(p, ScopeAudit, &Owner{}); err != nil {
+		return nil, forbidden("secrets of personal data need the scope %s and a key without an owner", ScopeAudit)
+	}
+	if err := s.holds(ctx, p, ScopeAudit); err != nil {
+		return nil, err
+	}
+	if err := checkLimit(limit); err != nil {
+		return nil, err
+	}
+	if s.personal == nil {
+		return nil, nil
+	}
+	list, err := s.personal.vault.Secrets(ctx, after, limit)
+	return list, failed(err)
 }

@@ -75,15 +75,14 @@ const externalMode jetstream.Mode = "external"
 // readSecret takes the secret of the nodes from the configuration, else from the data folder, where the first start
 // makes it.
 func (n *node) readSecret(context.Context) error {
-	n.secret = n.config.secret
-	if n.secret != "" {
-		return nil
-	}
 	var err error
-	if n.secret, _, err = n.folder.secret(secretFile, mintSecret); err != nil {
-		return fmt.Errorf("server secret: %w", err)
+	if n.secret = n.config.secret; n.secret == "" {
+		if n.secret, _, err = n.folder.secret(secretFile, mintSecret); err != nil {
+			return fmt.Errorf("server secret: %w", err)
+		}
 	}
-	return nil
+	n.personal, err = ledger.NewPersonal([]byte(n.secret))
+	return err
 }
 
 // secretFile holds the secret of the nodes in the data folder.
@@ -163,10 +162,6 @@ func reachable(a net.Addr) string {
 
 // openStores opens the ledger and the views side by side, since each reads a lot at its start.
 func (n *node) openStores(ctx context.Context) error {
-	var err error
-	if n.personal, err = ledger.NewPersonal([]byte(n.secret)); err != nil {
-		return err
-	}
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return n.openLedger(ctx) })
 	both.Go(n.openViews)

@@ -15,7 +15,7 @@ import (
 // What the first line of an export says that it is.
 const (
 	Format  = "keyledger.export"
-	Version = 1
+	Version = 2
 )
 
 // MaxLine is how long a line is at most, in bytes, its line feed included: a leaf has less than 64 KiB, and each byte of a
@@ -58,14 +58,15 @@ const (
 	lineEnd     = `"}`
 )
 
-// AppendRecord appends the line of the event that a leaf is of, with its line feed. It fails with an *events.UnknownError
-// for an event of a newer program, and an *events.DecodeError for one that is damaged.
-func AppendRecord(dst, leaf []byte, source string) ([]byte, error) {
+// AppendRecord appends the line of the event that a leaf is of, with its line feed. Personal data is opened by o; nil: it
+// reads "sealed". It fails with an *events.UnknownError for an event of a newer program, and an *events.DecodeError for one
+// that is damaged.
+func AppendRecord(dst, leaf []byte, o events.Opener, source string) ([]byte, error) {
 	m, err := events.ParseLeaf(leaf)
 	if err != nil {
 		return dst, err
 	}
-	e, err := events.Decode(&m, nil)
+	e, err := events.Decode(&m, o)
 	if err != nil {
 		return dst, err
 	}
@@ -113,7 +114,15 @@ func decodeLeaf(text []byte) ([]byte, error) {
 	return leaf[:n], nil
 }
 
-// Event is the event on the line, as its leaf says.
+// Opener opens the personal data of the event by what the line says of it; nil where there is no line.
+func (r *Record) Opener() events.Opener {
+	if r.Line == nil {
+		return nil
+	}
+	return events.Told(r.Line)
+}
+
+// Event is the event on the line, as its leaf says; its personal data, which is sealed there, as the line says.
 func (r *Record) Event() (events.Event, error) {
 	leaf, err := r.Leaf()
 	if err != nil {
@@ -123,5 +132,5 @@ func (r *Record) Event() (events.Event, error) {
 	if err != nil {
 		return events.Event{}, err
 	}
-	return events.Decode(&m, nil)
+	return events.Decode(&m, r.Opener())
 }

@@ -197,7 +197,7 @@ func examine(buf []byte, r *Record, source string) (examined, []byte) {
 		return x, buf
 	}
 	x.sequence = m.Sequence
-	if x.event, x.eventErr = events.Decode(&m, nil); x.eventErr != nil {
+	if x.event, x.eventErr = events.Decode(&m, r.Opener()); x.eventErr != nil {
 		return x, buf
 	}
 	if r.Line != nil {

@@ -32,9 +32,9 @@ func ContinueWriter(w io.Writer, h *Header, next uint64) *Writer {
 	return &Writer{out: w, source: h.Source, next: next}
 }
 
-// Append writes the line of the next event. It refuses a leaf that does not follow the one before, and what AppendRecord
-// refuses.
-func (w *Writer) Append(leaf []byte) error {
+// Append writes the line of the next event, with what o opens. It refuses a leaf that does not follow the one before, and
+// what AppendRecord refuses.
+func (w *Writer) Append(leaf []byte, o events.Opener) error {
 	m, err := events.ParseLeaf(leaf)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (w *Writer) Append(leaf []byte) error {
 	if m.Sequence != w.next {
 		return fmt.Errorf("audit: event %d comes where %d must", m.Sequence, w.next)
 	}
-	if w.buf, err = AppendRecord(w.buf[:0], leaf, w.source); err != nil {
+	if w.buf, err = AppendRecord(w.buf[:0], leaf, o, w.source); err != nil {
 		return err
 	}
 	if len(w.buf) > MaxLine {

@@ -34,7 +34,7 @@ func (l *Log) Copy(ctx context.Context, target *Log, show func(done, total uint6
 	if err := l.copyLedger(ctx, target, show); err != nil {
 		return fmt.Errorf("jetstream: copy %s: %w", LedgerStream, err)
 	}
-	for _, stream := range []string{UsageStream, HeadsStream, DeliveryStream, "KV_" + MemoBucket} {
+	for _, stream := range []string{UsageStream, HeadsStream, DeliveryStream, VaultStream, "KV_" + MemoBucket} {
 		if err := l.copyRest(ctx, target, stream); err != nil {
 			return fmt.Errorf("jetstream: copy %s: %w", stream, err)
 		}

@@ -1,9 +1,11 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -62,9 +64,7 @@ func (l *Log) openVault(ctx context.Context, patient bool) (err error) {
 
 // Secret implements ledger.Vault. The leader answers.
 func (l *Log) Secret(ctx context.Context, name string) ([]byte, uint64, error) {
-	limited, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
-	m, err := l.vault.GetLastMsgForSubject(limited, vaultPrefix+memoKey(name))
+	m, err := l.lastSecret(ctx, vaultPrefix+ledger.SecretPlace(name))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, 0, nil
 	}
@@ -76,12 +76,21 @@ func (l *Log) Secret(ctx context.Context, name string) ([]byte, uint64, error) {
 
 // Keep implements ledger.Vault.
 func (l *Log) Keep(ctx context.Context, name string, value []byte, after uint64) (uint64, error) {
+	revision, err := l.keepAt(ctx, ledger.SecretPlace(name), value, after)
+	if err != nil || after == 0 {
+		return revision, err
+	}
+	return revision, l.scrub(ctx, name, revision)
+}
+
+// keepAt stores a value; what it replaces is still there.
+func (l *Log) keepAt(ctx context.Context, place string, value []byte, after uint64) (uint64, error) {
 	if err := l.writable(); err != nil {
 		return 0, err
 	}
 	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	ack, err := l.js.Publish(limited, vaultPrefix+memoKey(name), value,
+	ack, err := l.js.Publish(limited, vaultPrefix+place, value,
 		jetstream.WithExpectStream(VaultStream), jetstream.WithExpectLastSequencePerSubject(after))
 	var api *jetstream.APIError
 	if errors.As(err, &api) && (api.ErrorCode == codeWrongSequence || api.ErrorCode == codeGuardInFlight) {
@@ -90,10 +99,57 @@ func (l *Log) Keep(ctx context.Context, name string, value []byte, after uint64)
 	if err != nil {
 		return 0, requestError(ctx, err)
 	}
-	if after == 0 {
-		return ack.Sequence, nil
+	return ack.Sequence, nil
+}
+
+// Secrets implements ledger.Vault. The leader answers.
+func (l *Log) Secrets(ctx context.Context, after uint64, limit int) (list []ledger.KeptSecret, err error) {
+	for len(list) < limit {
+		m, err := l.nextSecret(ctx, after+1)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return list, nil
+		}
+		if err != nil {
+			return nil, requestError(ctx, err)
+		}
+		after = m.Sequence
+		last, err := l.lastSecret(ctx, m.Subject)
+		if err != nil {
+			return nil, requestError(ctx, err)
+		}
+		if last.Sequence == m.Sequence { // else it is to be destroyed
+			place := strings.TrimPrefix(m.Subject, vaultPrefix)
+			list = append(list, ledger.KeptSecret{Place: place, Value: m.Data, Revision: m.Sequence})
+		}
 	}
-	return ack.Sequence, l.scrub(ctx, name, ack.Sequence)
+	return list, nil
+}
+
+func (l *Log) nextSecret(ctx context.Context, from uint64) (*jetstream.RawStreamMsg, error) {
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	return l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+"*"))
+}
+
+func (l *Log) lastSecret(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	limited, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	return l.vault.GetLastMsgForSubject(limited, subject)
+}
+
+// RestoreSecret keeps a secret that was exported, unless it is there.
+func (l *Log) RestoreSecret(ctx context.Context, place string, value []byte) error {
+	there, err := l.lastSecret(ctx, vaultPrefix+place)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		_, err = l.keepAt(ctx, place, value, 0)
+		return err
+	case err != nil:
+		return requestError(ctx, err)
+	case !bytes.Equal(there.Data, value):
+		return fmt.Errorf("%w: the vault holds another secret at %s", ledger.ErrConflict, place)
+	}
+	return nil
 }
 
 // Scrub implements ledger.Vault.
@@ -110,7 +166,7 @@ func (l *Log) scrub(ctx context.Context, name string, last uint64) error {
 	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	for from := uint64(1); from < last; {
-		m, err := l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+memoKey(name)))
+		m, err := l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+ledger.SecretPlace(name)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence >= last {
 			return nil
 		}

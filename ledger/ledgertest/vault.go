@@ -2,7 +2,9 @@ package ledgertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"slices"
 	"testing"
 
 	"keyledger/ledger"
@@ -36,6 +38,21 @@ func (l *Log) Keep(ctx context.Context, name string, value []byte, after uint64)
 		return 0, err
 	}
 	return revision, nil
+}
+
+// Secrets implements ledger.Vault.
+func (l *Log) Secrets(ctx context.Context, after uint64, limit int) (list []ledger.KeptSecret, err error) {
+	err = l.call(ctx, OpSecret, func() error {
+		for name, v := range l.vault {
+			if v.revision > after {
+				list = append(list, ledger.KeptSecret{Place: ledger.SecretPlace(name), Value: bytes.Clone(v.data), Revision: v.revision})
+			}
+		}
+		slices.SortFunc(list, func(a, b ledger.KeptSecret) int { return cmp.Compare(a.Revision, b.Revision) })
+		list = list[:min(len(list), limit)]
+		return nil
+	})
+	return list, err
 }
 
 // Scrub implements ledger.Vault: nothing is ever left here.

@@ -16,8 +16,8 @@ import (
 )
 
 // ParseCloudEvent reads an event in the exchange form: what AppendCloudEvent writes, in any order, with any members
-// besides. Nothing in the event aliases text. What the exchange form leaves out is zero: the Subject, digests, the From
-// of a webhook, and of its URL all but scheme and host; the SecretVersion of an update tells only whether there is one.
+// besides. Nothing in the event aliases text. What the exchange form leaves out is zero: the Subject, digests, the generation of an
+// erasure, the From of a webhook, and of its URL all but scheme and host; the SecretVersion of an update tells only whether there is one.
 // A type that this program does not know is an *UnknownError.
 func ParseCloudEvent(text []byte) (Event, error) {
 	var x exchange

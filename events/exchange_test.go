@@ -12,7 +12,7 @@ import (
 
 // shown is e without what the exchange form leaves out.
 func shown(e Event) Event {
-	e.Subject = ""
+	e.Subject, e.Version = "", sealedVersion
 	switch p := e.Payload.(type) {
 	case *Created:
 		c := *p
@@ -28,6 +28,10 @@ func shown(e Event) Event {
 		r := *p
 		r.Digest = Digest{}
 		e.Payload = &r
+	case *Erasure:
+		x := *p
+		x.Generation = 0
+		e.Payload = &x
 	case *Claim:
 		c := *p
 		if c.Kind == TokenClaim {

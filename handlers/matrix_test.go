@@ -47,6 +47,7 @@ func rights() map[string]right {
 
 		"GET /v1/ledger/tile/entries/{index:.+}": {ledger.ScopeAudit, "", "403"},
 		"GET /v1/ledger/reads":                   {ledger.ScopeAudit, "", "403"},
+		"GET /v1/ledger/secrets":                 {ledger.ScopeAudit, "", "403"},
 	}
 }
 

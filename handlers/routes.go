@@ -195,6 +195,7 @@ func nativeRoutes(s *Server, keys *keys) []Route {
 		{Method: get, Path: "/v1/ledger/proof/inclusion", Handle: l.inclusion, Query: []string{"sequence", "size"}, Public: true},
 		{Method: get, Path: "/v1/ledger/proof/consistency", Handle: l.consistency, Query: []string{"from", "to"}, Public: true},
 		{Method: get, Path: "/v1/ledger/reads", Handle: a.reads, Query: reads, Remote: true},
+		{Method: get, Path: "/v1/ledger/secrets", Handle: a.secrets, Query: place, Remote: true},
 		{Method: get, Path: "/healthz", Handle: o.health, AnyQuery: true, Public: true},
 		{Method: get, Path: "/readyz", Handle: o.ready, AnyQuery: true, Public: true},
 		{Method: get, Path: "/metrics", Handle: o.showMetrics, AnyQuery: true, Public: s.config.MetricsPublic, Unaudited: true},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 )
 
 // Vault keeps the secrets that personal data is sealed with, each under a name, apart from the ledger, which forgets
@@ -38,23 +39,37 @@ func SecretPlace(name string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Secrets returns up to limit of the secrets that personal data is sealed with, from the first revision after the given one on,
-// for a backup: scope ledger:audit, and a principal without an owner. Each is sealed with a key that follows from the secret of
-// the nodes. They are whole when they are read from revision 0 on until there are none: a piece of a secret is kept before
-// what it replaces is destroyed. Up to where erasures are carried out is not among them, as it belongs to this ledger alone.
-func (s *Service) Secrets(ctx context.Context, p *Principal, after uint64, limit int) ([]KeptSecret, error) {
+// SecretPage is a page of secrets, and more may come after the revision Next. It may be empty and still have a next one.
+type SecretPage struct {
+	Secrets []KeptSecret
+	Next    uint64
+	More    bool
+}
+
+// Secrets returns a page of up to limit of the secrets that personal data is sealed with, from the first revision after the
+// given one on, for a backup: scope ledger:audit, and a principal without an owner. Each is sealed with a key that follows from
+// the secret of the nodes. All of them are whole when they are read from revision 0 on to the last page: what a piece leads to
+// is kept before the piece is replaced. Up to where erasures are carried out is not among them: it is of this vault.
+func (s *Service) Secrets(ctx context.Context, p *Principal, after uint64, limit int) (page SecretPage, err error) {
 	if err := Allow(p, ScopeAudit, &Owner{}); err != nil {
-		return nil, forbidden("secrets of personal data need the scope %s and a key without an owner", ScopeAudit)
+		return page, forbidden("the secrets of personal data need the scope %s and a key without an owner", ScopeAudit)
 	}
 	if err := s.holds(ctx, p, ScopeAudit); err != nil {
-		return nil, err
+		return page, err
 	}
 	if err := checkLimit(limit); err != nil {
-		return nil, err
+		return page, err
 	}
 	if s.personal == nil {
-		return nil, nil
+		return page, nil
 	}
 	list, err := s.personal.vault.Secrets(ctx, after, limit)
-	return list, failed(err)
+	if err != nil {
+		return page, failed(err)
+	}
+	if page.More = len(list) == limit; page.More {
+		page.Next = list[limit-1].Revision
+	}
+	page.Secrets = slices.DeleteFunc(list, func(k KeptSecret) bool { return k.Place == SecretPlace(destroyed) })
+	return page, nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/client"
+	"keyledger/events"
 	"keyledger/ledger"
 	"keyledger/ledger/audit"
 )
@@ -26,8 +27,9 @@ func newExportCommand(env environment) *cobra.Command {
 		Short: "Write the whole history to a file that can be verified and restored",
 		Long: "Write every event of the ledger, one CloudEvent a line, with what is needed to verify the file offline and to\n" +
 			"restore the ledger from it. A file that is there is continued: after an interruption where its last whole line\n" +
-			"ends, and a whole one with what came since. The token needs the scope ledger:audit, and a key without an owner.\n\n" +
-			"The file holds the digests of all tokens: keep it like the ledger itself.\n\n" +
+			"ends, and a whole one with what came since. The token needs the scopes ledger:audit and ledger:events:read, and a key\n" +
+			"without an owner.\n\n" +
+			"The file holds the digests of all tokens, and personal data that is not erased yet: keep it like the ledger itself.\n\n" +
 			o.help(),
 		Example: "  keyledger audit export -o ledger.ndjson\n  keyledger audit export --from 1000 --to 2000 | gzip > part.ndjson.gz\n" +
 			"  keyledger audit export --format ocsf --workspace acme > acme.ocsf.ndjson",
@@ -73,6 +75,8 @@ type exporter struct {
 	head   *serverHead
 	hashes tlog.HashReader // of the tree of head, verified against it
 	tree   *audit.Tree     // of what is written
+
+	late bool // what was there was written before personal data of it was erased
 }
 
 func (x *exporter) run(ctx context.Context, stdout, stderr io.Writer) error {
@@ -91,6 +95,9 @@ func (x *exporter) run(ctx context.Context, stdout, stderr io.Writer) error {
 	err = x.writeFile(ctx, f)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
+	}
+	if x.late {
+		fmt.Fprintf(stderr, "%s was begun before personal data was erased, and still has what its first lines told: delete it and export anew\n", x.file)
 	}
 	_, err = fmt.Fprintf(stderr, "%s has events %d to %d of %s, up to a signed head of %d\n", x.file, x.from, x.tree.Size(), x.head.Origin, x.head.Size)
 	return err
@@ -138,6 +145,8 @@ func (x *exporter) join(b *begun) error {
 		return fmt.Errorf("it is of the ledger %s (%s), and the server's is %s (%s)", b.header.Source, b.header.VerifierKey, x.head.source, x.head.key)
 	case x.fromGiven && x.from != b.header.From:
 		return fmt.Errorf("it begins at event %d", b.header.From)
+	case b.header.Version != audit.Version:
+		return fmt.Errorf("it has version %d of the format, and this program writes version %d: export to another file", b.header.Version, audit.Version)
 	case size > x.end():
 		return fmt.Errorf("it has events up to %d, and up to %d was asked for or is there", size, x.end())
 	}
@@ -166,22 +175,57 @@ func (x *exporter) write(ctx context.Context, w io.Writer, b *begun) (err error)
 	} else if lines, err = x.begin(out); err != nil {
 		return err
 	}
+	if err := x.writeEvents(ctx, lines, b != nil); err != nil {
+		return err
+	}
+	return x.finish(ctx, lines)
+}
+
+// writeEvents writes the lines of the events. Their leaves are sealed, so the server tells what they say.
+func (x *exporter) writeEvents(ctx context.Context, lines *audit.Writer, continued bool) error {
 	first := x.tree.Size() + 1
+	told := newTelling(ctx, x.client, first)
+	defer told.stop()
 	for leaf, err := range x.client.Leaves(ctx, first, x.end()) {
 		if err != nil {
 			return err
 		}
-		if err := lines.Append(leaf); err != nil {
+		m, err := events.ParseLeaf(leaf)
+		if err != nil {
+			return err
+		}
+		opener, err := told.of(&m)
+		if err != nil {
+			return err
+		}
+		if err := lines.Append(leaf, opener); err != nil {
 			return err
 		}
 		if err := x.tree.Add(tlog.RecordHash(leaf)); err != nil {
 			return err
 		}
+		x.late = x.late || continued && m.Type == events.OwnerErased
 		if size := x.tree.Size(); size%client.TileWidth == 0 || size == x.end() {
 			x.progress.show("exporting", size-first+1, x.end()-first+1)
 		}
 	}
-	return x.finish(lines)
+	return nil
+}
+
+// writeSecrets writes what personal data is sealed with, if the whole ledger is in the file: so that it can be restored.
+func (x *exporter) writeSecrets(ctx context.Context, lines *audit.Writer) error {
+	if x.from > 1 || x.tree.Size() < x.head.Size {
+		return nil
+	}
+	for s, err := range x.client.Secrets(ctx) {
+		if err != nil {
+			return err
+		}
+		if err := lines.Secret(audit.Secret(s)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (x *exporter) begin(w io.Writer) (*audit.Writer, error) {
@@ -197,8 +241,8 @@ func (x *exporter) begin(w io.Writer) (*audit.Writer, error) {
 	})
 }
 
-// finish writes the footer, unless what was written is not what the head says.
-func (x *exporter) finish(lines *audit.Writer) error {
+// finish writes the secrets and the footer, unless what was written is not what the head says.
+func (x *exporter) finish(ctx context.Context, lines *audit.Writer) error {
 	after, err := audit.Cover(x.tree.Size(), x.head.Size, x.hashes)
 	if err != nil {
 		return err
@@ -209,6 +253,9 @@ func (x *exporter) finish(lines *audit.Writer) error {
 	}
 	if root != x.head.Root {
 		return fmt.Errorf("%w: the root of the events that the server gave is %s, and its signed head says %s", ledger.ErrDiverged, root, x.head.Root)
+	}
+	if err := x.writeSecrets(ctx, lines); err != nil {
+		return err
 	}
 	return lines.Close(audit.Footer{Checkpoint: string(x.head.checkpoint), After: after})
 }

@@ -33,7 +33,7 @@ func newImportCommand(env environment) *cobra.Command {
 			"subjects and bodies they had, and prove that the root is that of the signed head in the file. No server may run on the\n" +
 			"folder. An import that is interrupted is continued by the same command; serve refuses the folder before it is finished.\n\n" +
 			"The ledger needs the secret that it had: in server.secret in the folder, or with --secret-file. With another one heads\n" +
-			"are signed by another key and the secrets of webhooks change; --new-secret says that this is meant.",
+			"are signed by another key, the secrets of webhooks change, and personal data stays sealed; --new-secret says that this is meant.",
 		Example: "  keyledger audit import ledger.ndjson --data ./restored --key-file ledger.key --secret-file server.secret",
 		Args:    cobra.ExactArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) },
@@ -71,6 +71,8 @@ type importer struct {
 	head   ledger.Head // of the file, which the ledger must come to have
 	header audit.Header
 	note   string
+
+	secrets int // of personal data, that were restored
 }
 
 func (x *importer) prepare() (err error) {
@@ -117,7 +119,7 @@ func (x *importer) run(ctx context.Context, stdout io.Writer) error {
 	if err := x.restore(ctx, n.events); err != nil {
 		return err
 	}
-	if err := x.prove(ctx, n.events); err != nil {
+	if err := x.prove(ctx, n); err != nil {
 		return err
 	}
 	if err := x.finish(n); err != nil {
@@ -239,6 +241,9 @@ func (x *importer) restore(ctx context.Context, log *jetstream.Log) error {
 	if err != nil {
 		return err
 	}
+	if !x.newSecret { // else nothing could open them
+		reader.OnSecret(func(s audit.Secret) error { x.secrets++; return log.RestoreSecret(ctx, s.Place, s.Value) })
+	}
 	batch := make([]events.Message, 0, importBatch)
 	store := func() error {
 		if len(batch) == 0 {
@@ -276,8 +281,9 @@ func (x *importer) restore(ctx context.Context, log *jetstream.Log) error {
 // errProved ends the tail of prove.
 var errProved = errors.New("proved")
 
-// prove reads the restored ledger and demands the root of the head.
-func (x *importer) prove(ctx context.Context, log *jetstream.Log) error {
+// prove reads the restored ledger and demands the root of the head, and that the restored secrets fit.
+func (x *importer) prove(ctx context.Context, n *node) error {
+	log := n.events
 	tree, err := audit.NewTree(1, nil)
 	if err != nil {
 		return err
@@ -292,6 +298,12 @@ func (x *importer) prove(ctx context.Context, log *jetstream.Log) error {
 			leaf = events.AppendLeaf(leaf[:0], &b.Messages[i])
 			if err := tree.Add(tlog.RecordHash(leaf)); err != nil {
 				return err
+			}
+			if x.secrets == 0 {
+				continue
+			}
+			if _, err := events.Decode(&b.Messages[i], n.personal); err != nil {
+				return fmt.Errorf("%s has secrets of personal data that do not fit: %w", x.name, err)
 			}
 		}
 		x.progress.show("proving", tree.Size(), last)

@@ -42,7 +42,7 @@ func exportFile(t *testing.T, c *client.Client, from uint64) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Append(leaf); err != nil {
+		if err := w.Append(leaf, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

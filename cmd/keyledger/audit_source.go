@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -118,11 +119,20 @@ func (h *history) open(ctx context.Context, notes io.Writer) (*opened, error) {
 
 // exchanged is an event that a server has told of.
 func exchanged(shown *client.Event) (events.Event, error) {
-	text, err := json.Marshal(shown)
+	text, err := exchangeForm(shown)
 	if err != nil {
 		return events.Event{}, err
 	}
 	return events.ParseCloudEvent(text)
+}
+
+// exchangeForm is what the server has told.
+func exchangeForm(shown *client.Event) ([]byte, error) {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	err := e.Encode(shown)
+	return text.Bytes(), err
 }
 
 // openHistory opens an exported ledger.

@@ -34,7 +34,7 @@ func newMigrateCommand(env environment) *cobra.Command {
 		Short: "Copy the ledger of a stopped server to a cluster",
 		Long: `Copies the ledger in the data folder --from, whose server has stopped, to an external NATS (--nats) or to a new cluster
 of nodes (--cluster-name), which is empty. Every event keeps its sequence; at the end the trees over both are compared, and
-the folder is marked so that it is not served again by mistake. What was interrupted goes on when it is started again.
+the secrets of personal data, and the folder is marked so that it is not served again by mistake. What was interrupted goes on when it is started again.
 
 The secret must be that of the ledger: the file server.secret of the folder, unless one was configured. For a cluster of
 nodes, run migrate with the settings of each node on each of them, with --from on one and without it on the others, which
@@ -111,6 +111,9 @@ func (n *node) migrate(ctx context.Context, from string) (size uint64, root stri
 // copyFrom copies an open ledger and compares what was copied.
 func (n *node) copyFrom(ctx context.Context, source *store) (size uint64, root string, err error) {
 	if err := source.log.Copy(ctx, n.events, func(done, total uint64) { n.progress.show("copy events", done, total) }); err != nil {
+		return 0, "", err
+	}
+	if err := jetstream.SameVault(ctx, source.log, n.events); err != nil {
 		return 0, "", err
 	}
 	return jetstream.SameTree(ctx, source.log, n.events)

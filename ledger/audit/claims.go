@@ -97,7 +97,11 @@ func (r *rules) end() {
 				", which has no such thing"})
 		}
 	}
+	holders := r.nameHolders()
 	for id, k := range r.named {
+		if k.hidden && holders[id.String()] {
+			continue
+		}
 		name := claimName{claimOfName, k.NameClaim()}
 		if claim := r.claims[name]; !slices.Contains(r.open, name) && (claim == nil || claim.holder != id.String()) {
 			r.found(Finding{Severity: Error, Subject: id.String(), Text: "the key must have its name to itself, and does not hold the claim of it"})
@@ -113,7 +117,7 @@ func (r *rules) isHeld(name claimName, claim *claimHolder, agents map[string]boo
 		return agents[claim.holder]
 	case claimOfName:
 		k := r.named[id]
-		return err == nil && k != nil && k.NameClaim() == name.hash
+		return err == nil && (r.orphans[id] || k != nil && k.mayHold(name.hash))
 	case events.TokenClaim:
 		d, ok := digestOf(name.hash)
 		return ok && err == nil && r.digests[shortDigest(d[:16])] > claim.sequence && r.keys.get(id) != nil

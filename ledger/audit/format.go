@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -40,6 +41,20 @@ type Footer struct {
 	After      []tlog.Hash `json:"after"`
 }
 
+// Secret is a line of a secret that personal data is sealed with.
+type Secret struct {
+	Place string `json:"secret"` // in the vault
+	Value []byte `json:"value"`  // sealed with a key that follows from the secret of the nodes
+}
+
+// check refuses what cannot be in a vault.
+func (s *Secret) check() error {
+	if place, err := hex.DecodeString(s.Place); err != nil || len(place) != 32 || len(s.Value) == 0 {
+		return errors.New("not a secret of personal data")
+	}
+	return nil
+}
+
 // Record is the line of one event, or its leaf alone: see LeafRecord.
 type Record struct {
 	Number int    // of the line, from 1
@@ -53,6 +68,7 @@ func LeafRecord(leaf []byte) Record { return Record{leaf: leaf} }
 // Beginnings of lines, and of the last member of an event's.
 const (
 	eventStart  = `{"specversion":`
+	secretStart = `{"secret":`
 	footerStart = `{"checkpoint":`
 	leafMember  = `,"leaf":"`
 	lineEnd     = `"}`

@@ -18,11 +18,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file if it is missing; one that is there stays")
 
-// TestGoldenExport: the format of version 1 never changes.
+// TestGoldenExport: the format of version 2 never changes.
 func TestGoldenExport(t *testing.T) {
-	const name = "testdata/export.v1.ndjson"
-	h := story(t)
-	got := h.export(t, 4, 9, len(h.leaves))
+	const name = "testdata/export.v2.ndjson"
+	h := sealedStory(t)
+	got := h.export(t, 4, 14, len(h.leaves))
 	if _, err := os.Stat(name); *update && err != nil {
 		if err := os.WriteFile(name, got, 0o600); err != nil {
 			t.Fatal(err)
@@ -34,6 +34,128 @@ func TestGoldenExport(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestOldExport: a file of version 1 is read and verified for ever. It has no secrets, and nothing in it is sealed.
+func TestOldExport(t *testing.T) {
+	file, err := os.ReadFile("testdata/export.v1.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := story(t)
+	r, records := read(t, file)
+	if r.Header().Version != 1 || len(records) != 6 || r.Footer().To != 9 {
+		t.Fatalf("%+v %d %+v", r.Header(), len(records), r.Footer())
+	}
+	for i := range records {
+		leaf, err := records[i].Leaf()
+		if err != nil || !bytes.Equal(leaf, h.leaves[3+i]) {
+			t.Fatal(i, err)
+		}
+		e, err := records[i].Event()
+		if err == nil {
+			_, err = records[i].Compare(nil, leaf, &e, testSource)
+		}
+		if err != nil {
+			t.Errorf("event %d: %v", e.Sequence, err)
+		}
+	}
+}
+
+// TestSecrets: they are read, after the events and before the footer, and the file is continued before them.
+func TestSecrets(t *testing.T) {
+	h := sealedStory(t)
+	file := h.export(t, 1, 14, 14)
+	r, err := NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []Secret
+	r.OnSecret(func(s Secret) error { got = append(got, s); return nil })
+	n := 0
+	for _, err := range r.Records() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+	}
+	if n != 14 || mustJSON(t, got) != mustJSON(t, h.secrets) || r.Footer() == nil {
+		t.Errorf("%d events, secrets %s, footer %v", n, mustJSON(t, got), r.Footer())
+	}
+	if !bytes.HasPrefix(file[r.Offset():], []byte(secretStart)) {
+		t.Errorf("it is continued at %.40q", file[r.Offset():])
+	}
+	r, err = NewReader(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	failure := errors.New("no room")
+	r.OnSecret(func(Secret) error { return failure })
+	for _, err = range r.Records() {
+	}
+	if !errors.Is(err, failure) {
+		t.Errorf("what takes secrets has failed: %v", err)
+	}
+}
+
+// TestSealedLines: a line tells what was sealed, or that it was erased; what it says besides must be what the leaf says.
+func TestSealedLines(t *testing.T) {
+	h := sealedStory(t)
+	verify := func(file []byte) (found []string) {
+		t.Helper()
+		r, records := read(t, file)
+		v, err := NewVerification(Options{Source: r.Header().Source, Now: testTime(1000), Found: func(f Finding) {
+			if !strings.Contains(f.Text, "the claim is held by") { // as it is in the story
+				found = append(found, f.String())
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = v.Read(t.Context(), func(yield func(Record, error) bool) {
+			for _, record := range records {
+				if !yield(record, nil) {
+					return
+				}
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	whole := string(h.export(t, 1, 14, 14))
+	expect(t, verify([]byte(whole)))
+	if !strings.Contains(whole, `"name":"key 0"`) || !strings.Contains(whole, `"reason":"leaked"`) {
+		t.Errorf("nothing is opened: %s", whole)
+	}
+	for what, c := range map[string]struct{ old, new, want string }{
+		"another name":   {`"name":"key 0"`, `"name":"key 7"`, ""},
+		"a name less":    {`"name":"key 0"`, `"name":null`, "member data.metadata"},
+		"another reason": {`"reason":"leaked"`, `"reason":"mistake"`, ""},
+		"a reason less":  {`"reason":"leaked"`, `"reason":null`, "member data.reason does not"},
+		"an origin more": {`"ip":null`, `"ip":"192.0.2.1"`, "member data."},
+		"another hint":   {`"hint":"kl_3f…9z"`, `"hint":"kl_3f…9y"`, "member data.hint does not"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			changed := strings.Replace(whole, c.old, c.new, 1)
+			if changed == whole {
+				t.Fatalf("nothing has changed")
+			}
+			found := verify([]byte(changed))
+			if c.want == "" {
+				expect(t, found)
+			} else if len(found) != 1 || !strings.Contains(found[0], c.want) {
+				t.Errorf("found %q, want %q", found, c.want)
+			}
+		})
+	}
+	h.keys.erased = true
+	erased := string(h.export(t, 1, 14, 14))
+	expect(t, verify([]byte(erased)))
+	if strings.Contains(erased, "key 0") || strings.Contains(erased, "leaked") || !strings.Contains(erased, `"metadata":{"erased":true}`) {
+		t.Errorf("it still tells: %s", erased)
 	}
 }
 
@@ -157,12 +279,12 @@ func TestWriterRefusesGaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Append(h.leaves[0]); err != nil {
+	if err := w.Append(h.leaves[0], nil); err != nil {
 		t.Fatal(err)
 	}
 	size := file.Len()
 	for _, leaf := range [][]byte{h.leaves[0], h.leaves[2], nil, h.leaves[1][:40]} {
-		if err := w.Append(leaf); err == nil || file.Len() != size {
+		if err := w.Append(leaf, nil); err == nil || file.Len() != size {
 			t.Errorf("%x is written, %v", leaf, err)
 		}
 	}
@@ -183,7 +305,10 @@ func TestReaderRefuses(t *testing.T) {
 		"binary":         {"\x00\x01\n", "not an export of a ledger"},
 		"other JSON":     {"{}\n", "not an export of a ledger"},
 		"other format":   {replaced(0, Format, "keyledger.other"), "not an export of a ledger"},
-		"other version":  {replaced(0, `"version":1`, `"version":2`), "version 2, and this program knows version 1"},
+		"other version":  {replaced(0, `"version":2`, `"version":3`), "version 3, and this program knows versions up to 2"},
+		"no version":     {replaced(0, `"version":2`, `"version":0`), "version 0"},
+		"no secret":      {replaced(5, `{"specversion"`, `{"secret":"3f","value":"AAAA","specversion"`), "line 6: not a secret"},
+		"after a secret": {replaced(5, `{"specversion"`, `{"secret":"`+strings.Repeat("3f", 32)+`","value":"AAAA"}`+"\n"+`{"specversion"`), "line 7: it comes after a secret"},
 		"no first":       {replaced(0, `"from":1`, `"from":0`), "not number 1"},
 		"hashes before":  {replaced(0, `"from":1`, `"from":4`), "hashes before event 4"},
 		"no footer":      {strings.Join(lines[:6], ""), "interrupted"},
@@ -230,7 +355,7 @@ func TestOffset(t *testing.T) {
 		rest := bytes.NewBuffer(bytes.Clone(whole[:r.Offset()]))
 		w := ContinueWriter(rest, r.Header(), uint64(1+n))
 		for _, leaf := range h.leaves[n:] {
-			if err := w.Append(leaf); err != nil {
+			if err := w.Append(leaf, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -265,7 +390,7 @@ func FuzzReader(f *testing.F) {
 				continue
 			}
 			_, difference := record.Compare(nil, leaf, &e, r.Header().Source)
-			line, err := AppendRecord(nil, leaf, r.Header().Source)
+			line, err := AppendRecord(nil, leaf, record.Opener(), r.Header().Source)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -27,6 +27,7 @@ const (
 	disabled keyFlags = 1 << iota
 	revoked
 	firstUsed
+	erased
 	unknown // its creation is before the first event that was read
 )
 
@@ -48,6 +49,9 @@ func (s *keyState) key(id uuid.UUID) ledger.Key {
 	if s.flags&revoked != 0 {
 		k.RevokedAt = k.CreatedAt
 	}
+	if s.flags&erased != 0 {
+		k.ErasedAt = k.CreatedAt
+	}
 	return k
 }
 
@@ -62,6 +66,9 @@ func (s *keyState) remember(k *ledger.Key) {
 	}
 	if !k.RevokedAt.IsZero() {
 		s.flags |= revoked
+	}
+	if !k.ErasedAt.IsZero() {
+		s.flags |= erased
 	}
 	if k.FirstUsed {
 		s.flags |= firstUsed

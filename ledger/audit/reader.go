@@ -35,7 +35,13 @@ type Reader struct {
 	offset int64 // of the end of the last whole line of the header and the events
 	last   int64 // of the end of the last whole line
 	long   []byte
+
+	secrets bool // there was one: no event comes any more
+	secret  func(Secret) error
 }
+
+// OnSecret has take called for each secret of personal data in the file. Without it they are passed over.
+func (r *Reader) OnSecret(take func(Secret) error) { r.secret = take }
 
 // NewReader reads the header. It refuses a file of another format, or of a version that it does not know.
 func NewReader(r io.Reader) (*Reader, error) {
@@ -50,8 +56,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err := json.Unmarshal(line, &x.header); err != nil || x.header.Format != Format {
 		return nil, errors.New("audit: not an export of a ledger: its first line says something else")
 	}
-	if x.header.Version != Version {
-		return nil, fmt.Errorf("audit: an export of version %d, and this program knows version %d: use a newer program", x.header.Version, Version)
+	if x.header.Version < 1 || x.header.Version > Version {
+		return nil, fmt.Errorf("audit: an export of version %d, and this program knows versions up to %d: use a newer program", x.header.Version, Version)
 	}
 	if _, err := NewTree(x.header.From, x.header.Before); err != nil {
 		return nil, fmt.Errorf("audit: header: %w", err)
@@ -78,14 +84,41 @@ func (r *Reader) Next() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
+	for bytes.HasPrefix(line, []byte(secretStart)) {
+		if err := r.takeSecret(line); err != nil {
+			return Record{}, err
+		}
+		if line, err = r.line(); err != nil {
+			return Record{}, err
+		}
+	}
 	if !bytes.HasPrefix(line, []byte(eventStart)) {
 		if f, ok := parseFooter(line); ok {
 			r.footer = f
 			return Record{}, r.end()
 		}
 	}
+	if r.secrets {
+		return Record{}, &LineError{r.lines, errors.New("it comes after a secret, where only the footer may")}
+	}
 	r.offset = r.last
 	return Record{Number: r.lines, Line: bytes.Clone(line)}, nil
+}
+
+// takeSecret takes the line of a secret.
+func (r *Reader) takeSecret(line []byte) error {
+	var s Secret
+	err := json.Unmarshal(line, &s)
+	if err == nil {
+		err = s.check()
+	}
+	if err != nil {
+		return &LineError{r.lines, err}
+	}
+	if r.secrets = true; r.secret == nil {
+		return nil
+	}
+	return r.secret(s)
 }
 
 // Records iterates over the lines of the events, to the end of the file. It ends at the first error.

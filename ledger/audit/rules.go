@@ -27,7 +27,8 @@ type rules struct {
 	seed    maphash.Seed
 	keys    keyStates
 	digests map[shortDigest]uint64     // the sequence of the event that a digest came with
-	named   map[uuid.UUID]*ledger.Key  // those that have their name to themselves: owner, type and name
+	named   map[uuid.UUID]*namedKey    // those that have their name to themselves
+	orphans map[uuid.UUID]bool         // those whose name was erased with their workspace
 	hooks   map[uuid.UUID]*hookState   // webhooks
 	agents  map[uint64]string          // ids, by the hash of their subject
 	claims  map[claimName]*claimHolder // that are held
@@ -67,7 +68,8 @@ func newRules(partial bool, now time.Time, found func(Finding)) *rules {
 		seed:    maphash.MakeSeed(),
 		keys:    keyStates{index: make(map[uuid.UUID]uint32)},
 		digests: make(map[shortDigest]uint64),
-		named:   make(map[uuid.UUID]*ledger.Key),
+		named:   make(map[uuid.UUID]*namedKey),
+		orphans: make(map[uuid.UUID]bool),
 		hooks:   make(map[uuid.UUID]*hookState),
 		agents:  make(map[uint64]string),
 		claims:  make(map[claimName]*claimHolder),
@@ -93,14 +95,21 @@ func (r *rules) add(e *events.Event) {
 		r.take(e, p)
 	case *events.Release:
 		r.release(e, p)
+	case *events.Erasure:
+		r.erasure(e, p)
 	default:
-		s, err := events.ParseSubject(e.Subject)
-		if err != nil || s.Key == uuid.Nil {
-			r.wrong(e, "", "its subject %s is not that of a key", e.Subject)
-			return
-		}
-		r.key(e, s.Key)
+		r.ofKey(e)
 	}
+}
+
+// ofKey holds an event of a key against what the key was.
+func (r *rules) ofKey(e *events.Event) {
+	s, err := events.ParseSubject(e.Subject)
+	if err != nil || s.Key == uuid.Nil {
+		r.wrong(e, "", "its subject %s is not that of a key", e.Subject)
+		return
+	}
+	r.key(e, s.Key)
 }
 
 func (r *rules) wrong(e *events.Event, subject, format string, arguments ...any) {
@@ -173,7 +182,9 @@ func (r *rules) digest(e *events.Event, name string, d events.Digest) {
 // name keeps the names of keys that must have theirs to themselves.
 func (r *rules) name(e *events.Event, id uuid.UUID, next *ledger.Key, begins bool) {
 	if begins {
-		r.named[id] = &ledger.Key{ID: id, Owner: next.Owner, Type: next.Type, Name: next.Name, UniqueName: true}
+		k := &namedKey{Key: ledger.Key{ID: id, Owner: next.Owner, Type: next.Type, UniqueName: true}}
+		k.rename(next.Name)
+		r.named[id] = k
 		return
 	}
 	k := r.named[id]
@@ -181,9 +192,9 @@ func (r *rules) name(e *events.Event, id uuid.UUID, next *ledger.Key, begins boo
 		return
 	}
 	if p, ok := e.Payload.(*events.Updated); ok && p.Name != nil {
-		k.Name = *p.Name
+		k.rename(*p.Name)
 	}
-	if !next.RevokedAt.IsZero() {
+	if !next.RevokedAt.IsZero() || !next.ErasedAt.IsZero() {
 		delete(r.named, id)
 	}
 }
@@ -191,6 +202,12 @@ func (r *rules) name(e *events.Event, id uuid.UUID, next *ledger.Key, begins boo
 // forbidden tells why the ledger would not have decided on e for a key, empty when it would. What the key was before the
 // first event that was read is not known.
 func forbidden(k *ledger.Key, e *events.Event, unknown bool) string {
+	if _, ok := e.Payload.(*events.Erasure); ok {
+		if ledger.DecideErase(k) == nil {
+			return "owner.erased of a key that is erased"
+		}
+		return ""
+	}
 	if !k.RevokedAt.IsZero() {
 		return fmt.Sprintf("%s of a key that is revoked", e.Type)
 	}

@@ -28,6 +28,47 @@ type history struct {
 	hashes hashes
 	signer note.Signer
 	key    string
+	keys   *testKeys // that personal data is sealed with; nil: it is in the clear
+
+	secrets []Secret // that an export has
+}
+
+// testKeys seals and opens with one key.
+type testKeys struct{ erased bool }
+
+func (k *testKeys) box(m *events.Message, text []byte) []byte {
+	out := bytes.Clone(text)
+	for i := range out { // it tells nothing at a glance; that is enough here
+		out[i] ^= m.ID[i%16] | 1
+	}
+	return out
+}
+
+func (k *testKeys) Seal(m *events.Message, present events.Presence, plain []byte) (events.Sealed, error) {
+	return events.Sealed{Present: present, Generation: 1, Box: k.box(m, plain)}, nil
+}
+
+func (k *testKeys) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
+	if k.erased {
+		return nil, events.ErrErased
+	}
+	return k.box(m, s.Box), nil
+}
+
+func (k *testKeys) Erased(*events.Message) bool { return false }
+
+func (h *history) sealer() events.Sealer {
+	if h.keys == nil {
+		return nil
+	}
+	return h.keys
+}
+
+func (h *history) opener() events.Opener {
+	if h.keys == nil {
+		return nil
+	}
+	return h.keys
 }
 
 // hashes are the stored hashes of a tree.
@@ -103,7 +144,7 @@ func (h *history) addEvent(t testing.TB, e *events.Event) {
 	if e.Actor == "" {
 		e.Actor = "system"
 	}
-	m, err := events.Encode(e, nil)
+	m, err := events.Encode(e, h.sealer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +219,12 @@ func (h *history) export(t testing.TB, from, to, size int) []byte {
 		t.Fatal(err)
 	}
 	for _, leaf := range h.leaves[from-1 : to] {
-		if err := w.Append(leaf); err != nil {
+		if err := w.Append(leaf, h.opener()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range h.secrets {
+		if err := w.Secret(s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -191,7 +237,23 @@ func (h *history) export(t testing.TB, from, to, size int) []byte {
 // story is a history with an event of most types.
 func story(t testing.TB) *history {
 	t.Helper()
+	return tell(t, newHistory(t))
+}
+
+// sealedStory is the same, with its personal data sealed and erasures at its end.
+func sealedStory(t testing.TB) *history {
+	t.Helper()
 	h := newHistory(t)
+	h.keys = new(testKeys)
+	h.secrets = []Secret{{strings.Repeat("3f", 32), []byte("a sealed secret")}, {strings.Repeat("a0", 32), []byte("another")}}
+	tell(t, h)
+	h.add(t, keySubject(0), &events.Erasure{KeyID: keyID(0), Workspace: keyOwner(0).Workspace})
+	h.add(t, events.WorkspaceSubject("ws 1"), &events.Erasure{Workspace: "ws 1", Generation: 1})
+	return h
+}
+
+func tell(t testing.TB, h *history) *history {
+	t.Helper()
 	hash := strings.Repeat("3f", 32)
 	h.create(t, 0)
 	h.create(t, 1)

@@ -55,6 +55,9 @@ func (w *Writer) Append(leaf []byte, o events.Opener) error {
 	return nil
 }
 
+// Secret writes the line of a secret of personal data. They come after the events.
+func (w *Writer) Secret(s Secret) error { return w.line(&s) }
+
 // Close writes the footer, whose To it sets. It does not close what it writes to.
 func (w *Writer) Close(f Footer) error {
 	f.To = w.next - 1

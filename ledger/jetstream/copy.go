@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,7 +26,7 @@ var ErrOther = errors.New("jetstream: the target holds another ledger")
 // Copy copies the ledger to another one, which is empty or holds what an interrupted Copy left there. Every message gets
 // the sequence that it has here, and the positions of webhooks come with them. Nobody else may write to either meanwhile:
 // the copy fails when somebody does. So do signed heads, what is noted of deliveries, uses and answers to idempotent
-// requests come, in their order; NATS gives all of them a new time. show, when not nil, is told how far the ledger has
+// requests come, in their order, and the secrets of personal data; NATS gives all of them a new time. show, when not nil, is told how far the ledger has
 // come.
 func (l *Log) Copy(ctx context.Context, target *Log, show func(done, total uint64)) error {
 	if show == nil {
@@ -34,10 +35,13 @@ func (l *Log) Copy(ctx context.Context, target *Log, show func(done, total uint6
 	if err := l.copyLedger(ctx, target, show); err != nil {
 		return fmt.Errorf("jetstream: copy %s: %w", LedgerStream, err)
 	}
-	for _, stream := range []string{UsageStream, HeadsStream, DeliveryStream, VaultStream, "KV_" + MemoBucket} {
+	for _, stream := range []string{UsageStream, HeadsStream, DeliveryStream, "KV_" + MemoBucket} {
 		if err := l.copyRest(ctx, target, stream); err != nil {
 			return fmt.Errorf("jetstream: copy %s: %w", stream, err)
 		}
+	}
+	if err := l.copyVault(ctx, target); err != nil {
+		return fmt.Errorf("jetstream: copy %s: %w", VaultStream, err)
 	}
 	if err := l.copyQueues(ctx, target); err != nil {
 		return fmt.Errorf("jetstream: copy the positions of webhooks: %w", err)
@@ -103,6 +107,49 @@ func (l *Log) copyRest(ctx context.Context, target *Log, stream string) error {
 		}
 		return c.publish(ctx, m, 0)
 	}, c.finish)
+}
+
+// vaultPage is how many secrets are read at a time.
+const vaultPage = 256
+
+// copyVault brings the vault of the target to what is in this one.
+func (l *Log) copyVault(ctx context.Context, target *Log) error {
+	return l.eachSecret(ctx, func(s *ledger.KeptSecret) error { return target.RestoreSecret(ctx, s.Place, s.Value) })
+}
+
+func (l *Log) eachSecret(ctx context.Context, handle func(*ledger.KeptSecret) error) error {
+	for after := uint64(0); ; {
+		list, err := l.Secrets(ctx, after, vaultPage)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for i := range list {
+			if err := handle(&list[i]); err != nil {
+				return err
+			}
+		}
+		after = list[len(list)-1].Revision
+	}
+}
+
+// SameVault compares what two vaults hold. What one alone holds is told by its place, never by its value.
+func SameVault(ctx context.Context, a, b *Log) error {
+	sums := map[string][sha256.Size]byte{}
+	err := a.eachSecret(ctx, func(s *ledger.KeptSecret) error { sums[s.Place] = sha256.Sum256(s.Value); return nil })
+	if err != nil {
+		return err
+	}
+	err = b.eachSecret(ctx, func(s *ledger.KeptSecret) error {
+		if sum, ok := sums[s.Place]; !ok || sum != sha256.Sum256(s.Value) {
+			return fmt.Errorf("%w: the secret of personal data at %s is not the same", ledger.ErrDiverged, s.Place)
+		}
+		delete(sums, s.Place)
+		return nil
+	})
+	if err == nil && len(sums) > 0 {
+		err = fmt.Errorf("%w: %d secrets of personal data are in one of them only", ledger.ErrDiverged, len(sums))
+	}
+	return err
 }
 
 // eachMessage hands over the messages of a stream up to the one that is its last now, made ready to be stored anew; then

@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -36,6 +37,13 @@ func TestCopy(t *testing.T) {
 	if _, err := from.AppendHead(ctx, []byte("a head"), 0); err != nil {
 		t.Fatal(err)
 	}
+	revision, err := from.Keep(ctx, "acme", []byte("a secret"), 0)
+	if err == nil {
+		_, err = from.Keep(ctx, "beta", []byte("another"), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &ledger.Webhook{ID: uuid.New(), From: 1}
 	w.Workspace = "acme"
 	if got := consume(t, from, w, 120); got[0] != 1 || got[119] != 120 {
@@ -49,6 +57,9 @@ func TestCopy(t *testing.T) {
 		if last, err := from.Last(ctx); err != nil || done != last || total != last {
 			t.Errorf("%d of %d were shown, the ledger ends at %d: %v", done, total, last, err)
 		}
+		if err := jetstream.SameVault(ctx, from, to); err != nil {
+			t.Error(err)
+		}
 		size, root, err := jetstream.SameTree(ctx, from, to)
 		if err != nil || size == 0 || root == "" {
 			t.Fatalf("the trees: %d %s %v", size, root, err)
@@ -60,6 +71,12 @@ func TestCopy(t *testing.T) {
 			t.Errorf("the last head is %q: %v", note, err)
 		}
 		appendSome()
+		if revision, err = from.Keep(ctx, "acme", fmt.Append(nil, "a secret after ", revision), revision); err != nil {
+			t.Fatal(err)
+		}
+		if err := jetstream.SameVault(ctx, from, to); !errors.Is(err, ledger.ErrDiverged) {
+			t.Errorf("vaults that differ: %v", err)
+		}
 	}
 	if got := consume(t, to, w, 5); got[0] != 121 {
 		t.Errorf("after the copy the webhook gets %v, want what follows 120", got)

@@ -80,7 +80,7 @@ func (l *Log) Keep(ctx context.Context, name string, value []byte, after uint64)
 	if err != nil || after == 0 {
 		return revision, err
 	}
-	return revision, l.scrub(ctx, name, revision)
+	return revision, l.scrub(ctx, ledger.SecretPlace(name), revision)
 }
 
 // keepAt stores a value; what it replaces is still there.
@@ -137,7 +137,7 @@ func (l *Log) lastSecret(ctx context.Context, subject string) (*jetstream.RawStr
 	return l.vault.GetLastMsgForSubject(limited, subject)
 }
 
-// RestoreSecret keeps a secret that was exported, unless it is there.
+// RestoreSecret keeps a secret of another vault, in the place of what is there.
 func (l *Log) RestoreSecret(ctx context.Context, place string, value []byte) error {
 	there, err := l.lastSecret(ctx, vaultPrefix+place)
 	switch {
@@ -146,10 +146,14 @@ func (l *Log) RestoreSecret(ctx context.Context, place string, value []byte) err
 		return err
 	case err != nil:
 		return requestError(ctx, err)
-	case !bytes.Equal(there.Data, value):
-		return fmt.Errorf("%w: the vault holds another secret at %s", ledger.ErrConflict, place)
+	case bytes.Equal(there.Data, value):
+		return nil
 	}
-	return nil
+	revision, err := l.keepAt(ctx, place, value, there.Sequence)
+	if err != nil {
+		return err
+	}
+	return l.scrub(ctx, place, revision)
 }
 
 // Scrub implements ledger.Vault.
@@ -158,15 +162,15 @@ func (l *Log) Scrub(ctx context.Context, name string) error {
 	if err != nil || last == 0 {
 		return err
 	}
-	return l.scrub(ctx, name, last)
+	return l.scrub(ctx, ledger.SecretPlace(name), last)
 }
 
-// scrub overwrites what was kept under a name before a revision.
-func (l *Log) scrub(ctx context.Context, name string, last uint64) error {
+// scrub overwrites what was kept at a place before a revision.
+func (l *Log) scrub(ctx context.Context, place string, last uint64) error {
 	limited, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	for from := uint64(1); from < last; {
-		m, err := l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+ledger.SecretPlace(name)))
+		m, err := l.vault.GetMsg(limited, from, jetstream.WithGetMsgSubject(vaultPrefix+place))
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence >= last {
 			return nil
 		}

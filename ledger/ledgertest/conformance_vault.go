@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 func VaultConformance(t *testing.T, open func(t *testing.T) ledger.Vault) {
 	t.Run("what is kept is found", func(t *testing.T) { vaultKeep(t, open(t)) })
 	t.Run("only the last revision is replaced", func(t *testing.T) { vaultRevisions(t, open(t)) })
+	t.Run("all that is kept is listed", func(t *testing.T) { vaultList(t, open(t)) })
 	t.Run("of many at once one keeps", func(t *testing.T) { vaultRace(t, open(t)) })
 }
 
@@ -72,6 +74,45 @@ func vaultRevisions(t *testing.T, vault ledger.Vault) {
 	}
 	if revision := holds(t, vault, "name", "4"); revision != last {
 		t.Fatalf("the revision is %d, want %d", revision, last)
+	}
+}
+
+// vaultList holds the list to what is kept, page by page: a name comes once, with what it has now.
+func vaultList(t *testing.T, vault ledger.Vault) {
+	ctx := t.Context()
+	want := map[string]string{}
+	keep := func(name, value string, after uint64) uint64 {
+		t.Helper()
+		revision, err := vault.Keep(ctx, name, []byte(value), after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[ledger.SecretPlace(name)] = value
+		return revision
+	}
+	for _, limit := range []int{1, 2, 100} {
+		first := keep(fmt.Sprint("a ", limit), "1", 0)
+		keep(fmt.Sprint("b ", limit), "2", 0)
+		keep(fmt.Sprint("a ", limit), "3", first)
+		got := map[string]string{}
+		for after := uint64(0); ; {
+			page, err := vault.Secrets(ctx, after, limit)
+			if err != nil || len(page) > limit {
+				t.Fatalf("%d of %d, %v", len(page), limit, err)
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, s := range page {
+				if _, twice := got[s.Place]; twice || s.Revision <= after {
+					t.Fatalf("limit %d: %s comes at %d after %d, before: %v", limit, s.Place, s.Revision, after, twice)
+				}
+				got[s.Place], after = string(s.Value), s.Revision
+			}
+		}
+		if !maps.Equal(got, want) {
+			t.Fatalf("limit %d: got %v, want %v", limit, got, want)
+		}
 	}
 }
 

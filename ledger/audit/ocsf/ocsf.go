@@ -190,6 +190,8 @@ func (x *entry) entities(r *replay.Record) {
 		label = "Agent"
 	case strings.HasPrefix(string(r.Event.Type), "webhook."):
 		label = "Webhook"
+	case r.Event.Type == events.OwnerErased && r.Name == "" && r.Subject == r.Owner.Workspace:
+		label = "Workspace"
 	}
 	entity := func(values []replay.Value) managedEntity {
 		m := managedEntity{UID: r.Subject, TypeID: other, Type: label, Data: replay.AppendValues(nil, values)}
@@ -228,6 +230,8 @@ func activityOf(p events.Payload) (int, string) {
 		return other, "Expiring"
 	case *events.FirstUsed:
 		return other, "First Use"
+	case *events.Erasure:
+		return other, "Erase"
 	case *events.WebhookUpdate:
 		switch {
 		case p.Disabled == nil:

@@ -78,7 +78,7 @@ func (r *Replay) Next(e *events.Event) (*Record, error) {
 	default:
 		var id uuid.UUID
 		if id, err = keyOf(p); err == nil {
-			err = r.key(rec, id)
+			err = r.keyOrWorkspace(rec, id)
 		}
 	}
 	if err != nil {
@@ -108,8 +108,19 @@ func keyOf(p events.Payload) (uuid.UUID, error) {
 		return p.KeyID, nil
 	case *events.FirstUsed:
 		return p.KeyID, nil
+	case *events.Erasure:
+		return p.KeyID, nil
 	}
 	return uuid.Nil, fmt.Errorf("replay: an event of %T cannot be told of", p)
+}
+
+// keyOrWorkspace tells of a key, or of what was erased of a workspace: that changes what other events read, and nothing here.
+func (r *Replay) keyOrWorkspace(rec *Record, id uuid.UUID) error {
+	if p, ok := rec.Event.Payload.(*events.Erasure); ok && id == uuid.Nil {
+		rec.Subject, rec.Owner = p.Workspace, events.Owner{Workspace: p.Workspace}
+		return nil
+	}
+	return r.key(rec, id)
 }
 
 func (r *Replay) key(rec *Record, id uuid.UUID) error {

@@ -31,6 +31,7 @@ func keyChanges(c changes, before, after *ledger.Key) changes {
 	c.flag("disabled", "disabled", !before.DisabledAt.IsZero(), !after.DisabledAt.IsZero())
 	c.flag("revoked", "revoked", !before.RevokedAt.IsZero(), !after.RevokedAt.IsZero())
 	c.text("revoke_reason", "reason", before.RevokeReason, after.RevokeReason)
+	c.time("erased_at", "erased", before.ErasedAt, after.ErasedAt)
 	return c
 }
 
@@ -97,7 +98,7 @@ func (c *codec) key(k *ledger.Key) {
 	c.flag(&k.UniqueName)
 	c.flag(&k.Confined)
 	for _, t := range [...]*time.Time{
-		&k.CreatedAt, &k.NotBefore, &k.ExpiresAt, &k.PreviousExpiresAt, &k.DisabledAt, &k.RevokedAt,
+		&k.CreatedAt, &k.NotBefore, &k.ExpiresAt, &k.PreviousExpiresAt, &k.DisabledAt, &k.RevokedAt, &k.ErasedAt,
 	} {
 		c.time(t)
 	}

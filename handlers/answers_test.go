@@ -114,6 +114,7 @@ func TestAnswers(t *testing.T) {
 		"past":        pastScenarios(),
 		"ledger":      ledgerScenarios(),
 		"reads":       readsScenarios(),
+		"secrets":     secretsScenarios(),
 		"every route": everyRouteScenarios(newWorld(t).Server.Routes()),
 	}
 	for name, group := range groups {

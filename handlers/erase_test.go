@@ -3,6 +3,7 @@ package handlers_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -51,7 +52,9 @@ func TestErasedEverywhere(t *testing.T) {
 	w.waitForUse(id, 1)
 	w.do("POST", "/v1/agents", `{"name":"Alan Turing","workspace_id":"acme"}`, nil)
 	w.do("POST", "/v1/keys/"+id+"/revoke", `{"reason":"Lovelace has left"}`, nil)
+	then := fmt.Sprint("at_seq=", w.State.Position())
 	paths := []string{
+		"/v1/keys/" + id + "?" + then, "/v1/keys?" + then, "/v1/workspaces/acme/keys?" + then, "/v1/agents?workspace_id=acme&" + then,
 		"/v1/keys/" + id, "/v1/keys", "/v1/workspaces/acme/keys", "/v1/orgs/o/keys", "/v1/agents/bot/keys", "/v1/agents?workspace_id=acme",
 		"/v1/keys/" + id + "/events", "/v1/events?workspace_id=acme", "/v1/keys/" + id + "/usage",
 	}
@@ -90,7 +93,7 @@ func TestErasedEverywhere(t *testing.T) {
 	if a := w.do("GET", "/v1/keys/"+id+"/usage", "", nil); a.field("user_agent") != "erased" {
 		t.Errorf("%s", a.text)
 	}
-	for _, query := range []string{"/v1/keys?name=Ada", "/v1/agents?workspace_id=acme&name=Alan%20Turing"} {
+	for _, query := range []string{"/v1/keys?name=Ada", "/v1/keys?name=Ada&" + then, "/v1/agents?workspace_id=acme&name=Alan%20Turing"} {
 		if a := w.do("GET", query, "", nil); string(a.text) != `{"data":[],"next_cursor":null}`+"\n" {
 			t.Errorf("%s finds %s", query, a.text)
 		}

@@ -30,13 +30,19 @@ func newVerifyCommand(env environment) *cobra.Command {
 			"token needs the scope ledger:audit, and a key without an owner.\n\n" +
 			"Give the key that verifies heads as you noted it once: a key that comes from where the events come from shows that they\n" +
 			"fit together, not whose they are.\n\n" +
+			"Personal data is sealed in what is signed. Without the secret of the ledger it is taken for what FILE says, as it cannot\n" +
+			"be opened; all else that FILE says is held against what is signed.\n\n" +
 			"It ends with 0 when there is nothing to find, 8 with warnings only, 7 with errors.",
 		Example: "  keyledger audit verify --key-file ledger.key --since head\n  keyledger audit verify ledger.ndjson --key-file ledger.key",
 		Args:    cobra.MaximumNArgs(1),
 		PreRunE: func(cmd *cobra.Command, _ []string) error { return env.apply(cmd.Flags()) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			v.out, v.progress = cmd.OutOrStdout(), &progress{stderr: cmd.ErrOrStderr()}
-			if err := v.prepare(); err != nil {
+			err := v.prepare()
+			if err == nil && v.secret != "" && (len(args) == 0 || args[0] == "-") {
+				err = &usageError{errors.New("--secret is for the FILE of an export, which is read twice then")}
+			}
+			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
@@ -45,6 +51,11 @@ func newVerifyCommand(env environment) *cobra.Command {
 					return err
 				}
 				return v.server(cmd.Context(), cl)
+			}
+			if v.secret != "" {
+				if v.keys, err = openKeys(cmd.Context(), args[0], v.secret); err != nil {
+					return err
+				}
 			}
 			file, err := openExport(args[0], cmd.InOrStdin())
 			if err != nil {
@@ -59,6 +70,8 @@ func newVerifyCommand(env environment) *cobra.Command {
 	flags.StringVar(&v.givenKey, "key", "", "key that verifies heads, as /v1/ledger/key gives it")
 	flags.StringVar(&v.keyFile, "key-file", "", "file that holds this key")
 	flags.BoolVar(&v.trust, "trust-key", false, "take the key from the file or the server, without a warning")
+	flags.StringVar(&v.secret, "secret", "", "secret of the ledger, to hold personal data in FILE against what was sealed")
+	flags.StringVar(&v.secretFile, "secret-file", "", "file that holds the secret")
 	flags.StringVar(&v.sinceFile, "since", "", "file with an earlier signed head, which the history must contain")
 	return cmd
 }
@@ -70,9 +83,12 @@ type verifier struct {
 	givenKey, keyFile string
 	sinceFile         string
 	trust             bool
+	secretFile        string
 
 	key      string // that was given; empty: none
-	warnings int    // of its own
+	secret   string // that was given; empty: none
+	keys     *ledger.Personal
+	warnings int // of its own
 
 	header audit.Header // of the file
 	head   ledger.Head  // at the end of the file
@@ -82,6 +98,9 @@ type verifier struct {
 
 func (v *verifier) prepare() (err error) {
 	if v.key, err = verifierKey(v.givenKey, v.keyFile); err != nil {
+		return err
+	}
+	if v.secret, err = secretOf("secret", v.secret, v.secretFile); err != nil {
 		return err
 	}
 	if v.key != "" && v.trust {
@@ -184,7 +203,11 @@ func (v *verifier) file(ctx context.Context, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	verification, err := v.begin(audit.Options{From: header.From, Before: header.Before, Source: header.Source, Since: since}, 0)
+	o := audit.Options{From: header.From, Before: header.Before, Source: header.Source, Since: since}
+	if v.keys != nil {
+		o.Keys = v.keys
+	}
+	verification, err := v.begin(o, 0)
 	if err != nil {
 		return err
 	}

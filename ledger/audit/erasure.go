@@ -1,6 +1,8 @@
 package audit
 
 import (
+	"errors"
+
 	"github.com/google/uuid"
 
 	"keyledger/events"
@@ -42,4 +44,30 @@ func (r *rules) nameHolders() map[string]bool {
 		}
 	}
 	return holders
+}
+
+// keyed opens with keys, and what they do not open as it is told.
+type keyed struct{ keys, told events.Opener }
+
+// Open implements events.Opener.
+func (k keyed) Open(m *events.Message, s *events.Sealed) ([]byte, error) {
+	plain, err := k.keys.Open(m, s)
+	if errors.Is(err, events.ErrErased) || errors.Is(err, events.ErrNoKey) {
+		return k.told.Open(m, s)
+	}
+	return plain, err
+}
+
+// Erased implements events.Opener.
+func (k keyed) Erased(m *events.Message) bool { return k.told.Erased(m) }
+
+// opener opens the personal data of the event: with keys, unless they are nil, else by what the line says of it.
+func (r *Record) opener(keys events.Opener) events.Opener {
+	switch {
+	case r.Line == nil:
+		return keys
+	case keys == nil:
+		return events.Told(r.Line)
+	}
+	return keyed{keys, events.Told(r.Line)}
 }

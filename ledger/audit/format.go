@@ -130,14 +130,6 @@ func decodeLeaf(text []byte) ([]byte, error) {
 	return leaf[:n], nil
 }
 
-// Opener opens the personal data of the event by what the line says of it; nil where there is no line.
-func (r *Record) Opener() events.Opener {
-	if r.Line == nil {
-		return nil
-	}
-	return events.Told(r.Line)
-}
-
 // Event is the event on the line, as its leaf says; its personal data, which is sealed there, as the line says.
 func (r *Record) Event() (events.Event, error) {
 	leaf, err := r.Leaf()
@@ -148,5 +140,5 @@ func (r *Record) Event() (events.Event, error) {
 	if err != nil {
 		return events.Event{}, err
 	}
-	return events.Decode(&m, r.Opener())
+	return events.Decode(&m, r.opener(nil))
 }

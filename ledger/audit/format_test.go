@@ -390,7 +390,7 @@ func FuzzReader(f *testing.F) {
 				continue
 			}
 			_, difference := record.Compare(nil, leaf, &e, r.Header().Source)
-			line, err := AppendRecord(nil, leaf, record.Opener(), r.Header().Source)
+			line, err := AppendRecord(nil, leaf, record.opener(nil), r.Header().Source)
 			if err != nil {
 				t.Fatal(err)
 			}

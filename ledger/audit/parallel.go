@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
+
+	"keyledger/events"
 )
 
 // batchRecords is how many records a worker takes at a time.
@@ -19,7 +21,7 @@ type job struct {
 }
 
 // inParallel examines records on all processors and hands them on in their order, by one goroutine.
-func inParallel(ctx context.Context, records iter.Seq2[Record, error], source string, take func([]examined) error) error {
+func inParallel(ctx context.Context, records iter.Seq2[Record, error], source string, keys events.Opener, take func([]examined) error) error {
 	workers := runtime.GOMAXPROCS(0)
 	todo, ordered := make(chan *job), make(chan *job, 2*workers)
 	group, ctx := errgroup.WithContext(ctx)
@@ -34,7 +36,7 @@ func inParallel(ctx context.Context, records iter.Seq2[Record, error], source st
 			for j := range todo {
 				j.results = make([]examined, len(j.records))
 				for i := range j.records {
-					j.results[i], buf = examine(buf, &j.records[i], source)
+					j.results[i], buf = examine(buf, &j.records[i], source, keys)
 				}
 				close(j.done)
 			}

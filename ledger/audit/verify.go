@@ -19,6 +19,10 @@ type Options struct {
 	Before []tlog.Hash // stand for the events before it: see Header
 	Source string      // as in Header; only lines of exports are held against it
 
+	// Keys opens personal data, for what lines tell of it to be held against; nil, and where it has no key: what they tell is
+	// taken for it, as it is sealed in the leaves.
+	Keys events.Opener
+
 	Since *ledger.Head // an earlier head, which the events must be in line with; nil: none
 	Now   time.Time    // of this clock; zero: it is asked
 	Found func(Finding)
@@ -82,7 +86,7 @@ func (v *Verification) Findings(s Severity) int { return v.counts[s] }
 // Read reads all events, decoding on as many processors as there are. An event that cannot be read is a finding, and so is the
 // one after a gap; an error of records ends it, and is returned.
 func (v *Verification) Read(ctx context.Context, records iter.Seq2[Record, error]) error {
-	err := inParallel(ctx, records, v.options.Source, func(batch []examined) error {
+	err := inParallel(ctx, records, v.options.Source, v.options.Keys, func(batch []examined) error {
 		for i := range batch {
 			if err := v.take(&batch[i]); err != nil {
 				return err
@@ -102,6 +106,9 @@ func (v *Verification) Read(ctx context.Context, records iter.Seq2[Record, error
 // take takes the next event in.
 func (v *Verification) take(x *examined) error {
 	v.next++
+	if x.unopened {
+		return x.eventErr
+	}
 	switch {
 	case x.leafErr != nil:
 		v.wrong(v.next, "line %d: %v", x.number, x.leafErr)
@@ -180,10 +187,18 @@ type examined struct {
 	event      events.Event
 	leafErr    error // there is no leaf
 	eventErr   error // the leaf is not that of an event
+	unopened   bool  // what is sealed in it cannot be opened, which says nothing of it
 	difference error // the line says something else than the leaf
 }
 
-func examine(buf []byte, r *Record, source string) (examined, []byte) {
+// isOfEvent tells whether an error of events.Decode says something of the event.
+func isOfEvent(err error) bool {
+	_, unknown := errors.AsType[*events.UnknownError](err)
+	_, damaged := errors.AsType[*events.DecodeError](err)
+	return unknown || damaged
+}
+
+func examine(buf []byte, r *Record, source string, keys events.Opener) (examined, []byte) {
 	x := examined{number: r.Number}
 	leaf, err := r.Leaf()
 	if err != nil {
@@ -197,7 +212,8 @@ func examine(buf []byte, r *Record, source string) (examined, []byte) {
 		return x, buf
 	}
 	x.sequence = m.Sequence
-	if x.event, x.eventErr = events.Decode(&m, r.Opener()); x.eventErr != nil {
+	if x.event, x.eventErr = events.Decode(&m, r.opener(keys)); x.eventErr != nil {
+		x.unopened = !isOfEvent(x.eventErr)
 		return x, buf
 	}
 	if r.Line != nil {

@@ -86,8 +86,10 @@ func (v *Views) layout() []view {
 		v.agentView(),
 		v.webhookView(),
 		v.useView(),
-		v.treeView(),
 		v.timeView(),
+	}
+	if !v.options.Treeless {
+		views = append(views, v.treeView())
 	}
 	if v.table == nil {
 		views = append(views, v.digestView())

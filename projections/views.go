@@ -40,6 +40,9 @@ type Options struct {
 	// which the next commit waits. The events' Payload may be kept, the slice may not. nil: nobody is told.
 	Applied func([]events.Event)
 
+	// Treeless views keep no Merkle tree: that is for measuring what it costs.
+	Treeless bool
+
 	past bool // the views are for lists of the past: see Past
 
 	Now    func() time.Time // nil: time.Now

@@ -35,7 +35,8 @@ type load struct {
 
 // sample is what a measurement gave.
 type sample struct {
-	rate     float64 // good answers in a second
+	count    int     // of good answers
+	rate     float64 // of them in a second
 	p50, p99 time.Duration
 	errors   int
 	cause    error // the first error
@@ -111,7 +112,7 @@ func gather(tallies []*tally) sample {
 		return s
 	}
 	slices.Sort(took)
-	s.rate = float64(len(took)) / last.Seconds()
+	s.count, s.rate = len(took), float64(len(took))/last.Seconds()
 	s.p50, s.p99 = quantile(took, 0.50), quantile(took, 0.99)
 	return s
 }

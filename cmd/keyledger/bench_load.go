@@ -67,6 +67,23 @@ func (l *load) run(ctx context.Context) (sample, error) {
 	return gather(tallies), context.Cause(ctx)
 }
 
+// slowest is the 99th percentile of the answers' times, each round.
+func (b *bench) slowest(ctx context.Context, l *load) (figure, error) {
+	f := figure{Unit: "ms"}
+	for round := range b.options.rounds {
+		b.step(round, b.options.rounds)
+		s, err := l.run(ctx)
+		if err != nil {
+			return figure{}, err
+		}
+		if s.errors > 0 {
+			return figure{}, s.cause
+		}
+		f.Values = append(f.Values, milliseconds(s.p99))
+	}
+	return f, nil
+}
+
 // server is where a connection leads to.
 func (l *load) server(conn int) string {
 	if i := conn % (len(l.others) + 1); i > 0 {

@@ -90,17 +90,5 @@ func measureInclusion(ctx context.Context, b *bench) (figure, error) {
 			return proof.fill(buf, fmt.Sprintf("%010d", 1+rand.IntN(b.options.keys))), true
 		}
 	}
-	f := figure{Unit: "ms"}
-	for round := range b.options.rounds {
-		b.step(round, b.options.rounds)
-		s, err := l.run(ctx)
-		if err != nil {
-			return figure{}, err
-		}
-		if s.errors > 0 {
-			return figure{}, s.cause
-		}
-		f.Values = append(f.Values, milliseconds(s.p99))
-	}
-	return f, nil
+	return b.slowest(ctx, &l)
 }

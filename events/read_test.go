@@ -40,26 +40,7 @@ func drawRead(t *rapid.T) Read {
 }
 
 func TestDecodeReadsIsTheInverseOfEncodeReads(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		want := rapid.SliceOfN(rapid.Custom(drawRead), 0, 20).Draw(t, "reads")
-		data, err := EncodeReads(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := DecodeReads(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got) != len(want) || len(want) > 0 && !reflect.DeepEqual(got, want) {
-			t.Errorf("got %+v, want %+v", got, want)
-		}
-		for i := range data {
-			data[i] = 'x'
-		}
-		if len(want) > 0 && !reflect.DeepEqual(got, want) {
-			t.Errorf("the reads changed with the data")
-		}
-	})
+	inverse(t, drawRead, 20, EncodeReads, DecodeReads)
 }
 
 func TestGoldenReads(t *testing.T) {

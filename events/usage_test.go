@@ -26,13 +26,18 @@ func drawUse(t *rapid.T) Use {
 }
 
 func TestDecodeUsageIsTheInverseOfEncodeUsage(t *testing.T) {
+	inverse(t, drawUse, 40, EncodeUsage, usesOf)
+}
+
+// inverse fails unless what was encoded is decoded again, and stays when the data change.
+func inverse[T any](t *testing.T, draw func(*rapid.T) T, most int, encode func([]T) ([]byte, error), decode func([]byte) ([]T, error)) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := rapid.SliceOfN(rapid.Custom(drawUse), 0, 40).Draw(t, "uses")
-		data, err := EncodeUsage(want)
+		want := rapid.SliceOfN(rapid.Custom(draw), 0, most).Draw(t, "batch")
+		data, err := encode(want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := usesOf(data)
+		got, err := decode(data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,7 +48,7 @@ func TestDecodeUsageIsTheInverseOfEncodeUsage(t *testing.T) {
 			data[i] = 'x'
 		}
 		if len(want) > 0 && !reflect.DeepEqual(got, want) {
-			t.Errorf("the uses changed with the data")
+			t.Errorf("what was decoded changed with the data")
 		}
 	})
 }

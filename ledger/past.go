@@ -129,7 +129,7 @@ type Past struct {
 
 // Past gives the ledger as of a moment, as far as lists of what belongs to an owner need it: scope names what the lists
 // need. It is made of the messages of that owner alone, unless it was a moment ago. It does not wait for that: see
-// Past.Wait. CodeBusy: try again. An owner outside the principal's is CodeNotFound.
+// Past.Made. CodeBusy: try again. An owner outside the principal's is CodeNotFound.
 func (s *Service) Past(p *Principal, scope string, owner Owner, m Moment) (*Past, error) {
 	owner, err := p.narrow(owner)
 	if err != nil {
@@ -144,7 +144,7 @@ func (s *Service) Past(p *Principal, scope string, owner Owner, m Moment) (*Past
 	} else if m.Sequence > uint64(s.pasts.most) {
 		return nil, tooLong(s.pasts.most)
 	}
-	state, err := s.pasts.use(p.name(), pastName{filter: filter, until: m.Sequence, erasures: s.erasures()})
+	state, err := s.pasts.use(p.Name(), pastName{filter: filter, until: m.Sequence, erasures: s.erasures()})
 	if err != nil {
 		return nil, err
 	}
@@ -176,11 +176,3 @@ func (p *Past) Close() { p.service.pasts.release(p.state) }
 
 // Close lets go of the states of the past that are kept. Nothing of them may be asked any more.
 func (s *Service) Close() { s.pasts.close() }
-
-// name names a principal among those of its node.
-func (p *Principal) name() string {
-	if p.KeyID != uuid.Nil {
-		return p.KeyID.String()
-	}
-	return p.Actor
-}

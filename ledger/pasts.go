@@ -26,7 +26,7 @@ type Beginning struct {
 	Progress func(uint64) // is told now and then up to which sequence it is done
 }
 
-// ErrTooLong: a Beginning has more events than it may have.
+// ErrTooLong tells that a Beginning has more events than it may have.
 var ErrTooLong = errors.New("ledger: too many events")
 
 // PastState is a State that was made of a Beginning, good for lists. Events tells of how many. Close lets go of it; it is

@@ -89,8 +89,10 @@ func (v *Views) layout() []view {
 		v.webhookView(),
 		v.erasureView(),
 		v.useView(),
-		v.treeView(),
 		v.timeView(),
+	}
+	if !v.options.Treeless {
+		views = append(views, v.treeView())
 	}
 	if v.table == nil {
 		views = append(views, v.digestView())

@@ -114,7 +114,7 @@ func (v *Views) end(ctx context.Context, ended <-chan error) error {
 // read decodes what the log hands over and sends it on. It stops at what it must not skip, after it sent what is before.
 func (v *Views) read(ctx context.Context, log ledger.Log, bursts chan<- *burst, used <-chan *burst) error {
 	next := v.Position() + 1
-	var hasher leafHasher
+	hasher := leafHasher{none: v.options.Treeless}
 	return log.Tail(ctx, next, func(batch ledger.Batch) error {
 		b := reuse(used)
 		var err error

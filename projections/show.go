@@ -69,7 +69,7 @@ func (v *Views) Show(ctx context.Context, messages ...events.Message) error {
 		return nil
 	}
 	all := &burst{make([]events.Event, 0, len(messages)), make([]tlog.Hash, 0, len(messages))}
-	var hasher leafHasher
+	hasher := leafHasher{none: v.options.Treeless}
 	for i := range messages {
 		e, err := events.Decode(&messages[i], v.opener())
 		if err != nil {

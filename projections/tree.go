@@ -44,9 +44,15 @@ func (v *Views) treeView() view {
 }
 
 // leafHasher hashes leaves, and keeps the room for them.
-type leafHasher struct{ leaf []byte }
+type leafHasher struct {
+	leaf []byte
+	none bool // nobody wants hashes
+}
 
 func (h *leafHasher) hash(m *events.Message) tlog.Hash {
+	if h.none {
+		return tlog.Hash{}
+	}
 	h.leaf = events.AppendLeaf(h.leaf[:0], m)
 	return tlog.RecordHash(h.leaf)
 }

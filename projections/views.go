@@ -43,6 +43,9 @@ type Options struct {
 	// Personal opens what is sealed in events, and is told of erasures; nil: it stays sealed.
 	Personal *ledger.Personal
 
+	// Treeless views keep no Merkle tree: that is for measuring what it costs.
+	Treeless bool
+
 	past bool // the views are for lists of the past: see Past
 
 	Now    func() time.Time // nil: time.Now

@@ -95,7 +95,7 @@ func (x *importer) prepare() (err error) {
 	return nil
 }
 
-func (x *importer) run(ctx context.Context, stdout io.Writer) error {
+func (x *importer) run(ctx context.Context, stdout io.Writer) (err error) {
 	file, err := openExport(x.name, nil)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (x *importer) run(ctx context.Context, stdout io.Writer) error {
 	}
 	n := newNode(&x.config, x.stderr)
 	n.progress = x.progress
-	defer n.undo.run(context.WithoutCancel(ctx))
+	defer func() { err = errors.Join(err, n.undo.run(context.WithoutCancel(ctx))) }()
 	if err := x.takeFolder(n); err != nil {
 		return err
 	}

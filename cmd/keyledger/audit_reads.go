@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -25,13 +26,7 @@ func newAuditReadsCommand(env environment) *cobra.Command {
 		Example: "  keyledger audit reads --from 7d\n  keyledger audit reads --key 0198a5c4-3f4e-7c21-9a3e-5f2f6f0e8fe2 -o json",
 		Args:    cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := env.apply(cmd.Flags()); err != nil {
-				return err
-			}
-			if output != "table" && output != "json" {
-				return &usageError{fmt.Errorf("--output: %q is neither table nor json", output)}
-			}
-			return nil
+			return errors.Join(env.apply(cmd.Flags()), tableOrJSON(output))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open()

@@ -29,7 +29,7 @@ type benchOptions struct {
 }
 
 // newBenchCommand gives the command that measures keyledger against raw baselines.
-func newBenchCommand() *cobra.Command {
+func newBenchCommand(env environment) *cobra.Command {
 	var o benchOptions
 	var seconds float64
 	cmd := &cobra.Command{
@@ -64,7 +64,7 @@ The rows are ` + strings.Join(rowNames(), ", ") + ".",
 	f.IntVar(&o.races, "races", 10_000, "races of a revoke against verify")
 	f.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, not how fast it is")
 	f.BoolVar(&o.json, "json", false, "print JSON with every single measurement")
-	cmd.AddCommand(newNoopCommand(), newVerifierCommand())
+	cmd.AddCommand(newNoopCommand(), newTreelessCommand(env), newVerifierCommand())
 	return cmd
 }
 

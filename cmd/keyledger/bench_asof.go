@@ -38,17 +38,5 @@ func measureAsOf(ctx context.Context, b *bench) (figure, error) {
 	path := "/v1/keys/" + key.ID + "?at=" + at.Format(time.RFC3339Nano)
 	l := load{addr: server.addr, conns: 1, period: b.options.period, status: http.StatusOK,
 		requests: always(httpRequest(http.MethodGet, path, b.token, nil))}
-	f := figure{Unit: "ms"}
-	for round := range b.options.rounds {
-		b.step(round, b.options.rounds)
-		s, err := l.run(ctx)
-		if err != nil {
-			return figure{}, err
-		}
-		if s.errors > 0 {
-			return figure{}, s.cause
-		}
-		f.Values = append(f.Values, milliseconds(s.p99))
-	}
-	return f, nil
+	return b.slowest(ctx, &l)
 }

@@ -35,7 +35,8 @@ type load struct {
 
 // sample is what a measurement gave.
 type sample struct {
-	rate     float64 // good answers in a second
+	count    int     // of good answers
+	rate     float64 // of them in a second
 	p50, p99 time.Duration
 	errors   int
 	cause    error // the first error
@@ -64,6 +65,23 @@ func (l *load) run(ctx context.Context) (sample, error) {
 	}
 	wg.Wait()
 	return gather(tallies), context.Cause(ctx)
+}
+
+// slowest is the 99th percentile of the answers' times, each round.
+func (b *bench) slowest(ctx context.Context, l *load) (figure, error) {
+	f := figure{Unit: "ms"}
+	for round := range b.options.rounds {
+		b.step(round, b.options.rounds)
+		s, err := l.run(ctx)
+		if err != nil {
+			return figure{}, err
+		}
+		if s.errors > 0 {
+			return figure{}, s.cause
+		}
+		f.Values = append(f.Values, milliseconds(s.p99))
+	}
+	return f, nil
 }
 
 // server is where a connection leads to.
@@ -111,7 +129,7 @@ func gather(tallies []*tally) sample {
 		return s
 	}
 	slices.Sort(took)
-	s.rate = float64(len(took)) / last.Seconds()
+	s.count, s.rate = len(took), float64(len(took))/last.Seconds()
 	s.p50, s.p99 = quantile(took, 0.50), quantile(took, 0.99)
 	return s
 }

@@ -31,6 +31,8 @@ func benchRows() []row {
 		{"revokes-64", "revokes of keys just created, 64 connections ÷ no-op handler", target{ratioAtLeast: 0.15}, measureRevokes},
 		{"revokes-cold-64", "revokes of random keys of the whole ledger, 64 connections ÷ no-op handler", target{}, measureColdRevokes},
 		{"as-of", "key with 20 events as of a time in the middle, 1 connection, p99", target{valueBelow: 5}, measureAsOf},
+		{"inclusion", "proof that a random event is in the tree, 1 connection, p99", target{valueBelow: 1}, measureInclusion},
+		{"tree", "creates by a second of the server's processor time, 64 connections ÷ the same of a server without the tree", target{ratioAtLeast: 0.95}, measureTree},
 		{"webhooks", "events delivered to one webhook on this machine, each signed, posted and answered", target{valueAtLeast: 2000}, measureWebhooks},
 		{"races", "verify asked after a revoke was acknowledged: answers that still say valid", target{valueBelow: 1}, measureRaces},
 		{"verifier", "Verifier.Verify of random keys ÷ SHA-256 and look-up in a Go map", target{ratioAtLeast: 0.8}, measureVerifier},

@@ -22,6 +22,8 @@ const secretLeast = 32
 
 // config is what serve is told, by flags and by KEYLEDGER_ variables of the same names.
 type config struct {
+	treeless bool // see newTreelessCommand
+
 	http            string
 	tlsCert, tlsKey string
 	data            string

@@ -40,13 +40,7 @@ func newTailCommand(env environment) *cobra.Command {
 		Example: "  keyledger events tail --workspace acme --type key.revoked\n  keyledger events tail --from 1 --until-now -o json",
 		Args:    cobra.NoArgs,
 		PreRunE: func(cmd *cobra.Command, _ []string) error {
-			if err := env.apply(cmd.Flags()); err != nil {
-				return err
-			}
-			if output != "table" && output != "json" {
-				return &usageError{fmt.Errorf("--output: %q is neither table nor json", output)}
-			}
-			return nil
+			return errors.Join(env.apply(cmd.Flags()), tableOrJSON(output))
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := c.open()

@@ -11,13 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/client"
-	"keyledger/ledger/jetstream"
+	"keyledger/events"
 )
 
 // sharedSecret is that of servers whose ledgers are put in each other's place.
@@ -199,57 +197,9 @@ func TestARewrittenEventIsRefused(t *testing.T) {
 	p.createKeys(t, 20)
 	p.stop(t)
 	const sequence = 9
-	rewrite(t, data, sequence)
+	rewritten(t, data, false, func(all []events.Message) []events.Message {
+		all[sequence-1].Actor = "someone"
+		return all
+	})
 	refused(t, data, fmt.Sprintf("event %d is another one than was seen before", sequence))
-}
-
-// rewrite makes the stream of the ledger anew, with another actor in one event.
-func rewrite(t *testing.T, data string, sequence uint64) {
-	t.Helper()
-	server, err := jetstream.Embed(jetstream.EmbedOptions{Dir: data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Shutdown()
-	nc, err := server.Connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := natsjs.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, err := js.Stream(t.Context(), jetstream.LedgerStream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var messages []*nats.Msg
-	for n := uint64(1); n <= stream.CachedInfo().State.LastSeq; n++ {
-		m, err := stream.GetMsg(t.Context(), n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		header := nats.Header{}
-		for name, values := range m.Header {
-			if strings.HasPrefix(name, "Keyledger-") || name == "Nats-Msg-Id" {
-				header[name] = values
-			}
-		}
-		if n == sequence {
-			header.Set("Keyledger-Actor", "someone")
-		}
-		messages = append(messages, &nats.Msg{Subject: m.Subject, Header: header, Data: m.Data})
-	}
-	if err := js.DeleteStream(t.Context(), jetstream.LedgerStream); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(t.Context(), stream.CachedInfo().Config); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range messages {
-		if _, err := js.PublishMsg(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -47,13 +47,7 @@ func newKeysCommand(env environment) *cobra.Command {
 	)
 	for _, sub := range cmd.Commands() {
 		sub.PreRunE = func(sub *cobra.Command, _ []string) error {
-			if err := env.apply(flags); err != nil {
-				return err
-			}
-			if k.output != "table" && k.output != "json" {
-				return &usageError{fmt.Errorf("--output: %q is neither table nor json", k.output)}
-			}
-			return nil
+			return errors.Join(env.apply(flags), tableOrJSON(k.output))
 		}
 	}
 	return cmd
@@ -337,4 +331,12 @@ func bring(cmd *cobra.Command, file string) (client.Token, error) {
 		return client.Token{}, &usageError{errors.New("no token was given")}
 	}
 	return client.NewToken(token), nil
+}
+
+// tableOrJSON checks an --output.
+func tableOrJSON(output string) error {
+	if output != "table" && output != "json" {
+		return &usageError{fmt.Errorf("--output: %q is neither table nor json", output)}
+	}
+	return nil
 }

@@ -27,7 +27,7 @@ func newRootCommand(env environment, started *bool) *cobra.Command {
 		newAuditCommand(env),
 		newHealthCommand(env),
 		newMigrateCommand(env),
-		newBenchCommand(),
+		newBenchCommand(env),
 		newVersionCommand(),
 	)
 	return root

@@ -25,8 +25,10 @@ import (
 	"keyledger/projections"
 )
 
-func newServeCommand(env environment) *cobra.Command {
-	c := &config{}
+func newServeCommand(env environment) *cobra.Command { return serveCommand(env, &config{}) }
+
+// serveCommand runs a server by what c already says, and the flags.
+func serveCommand(env environment, c *config) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a server",
@@ -246,6 +248,7 @@ func (n *node) openViews() error {
 	n.views, err = projections.Open(projections.Options{
 		Dir:       n.folder.file(viewsFolder),
 		DiskIndex: n.config.verifyIndex == "disk",
+		Treeless:  n.config.treeless,
 		Metrics:   n.metrics,
 		Applied:   n.feed.Publish,
 		Personal:  n.personal,

@@ -116,15 +116,14 @@ func (v *Verification) take(x *examined) error {
 		v.wrong(x.sequence, "it comes where event %d must", v.next)
 		v.next = x.sequence
 	}
+	if x.leafErr == nil && x.eventErr != nil {
+		v.wrong(v.next, "%v", x.eventErr)
+	}
 	if err := v.tree.Add(x.hash); err != nil {
 		return err
 	}
 	v.meetSince()
-	switch {
-	case x.leafErr != nil:
-	case x.eventErr != nil:
-		v.wrong(v.next, "%v", x.eventErr)
-	default:
+	if x.leafErr == nil && x.eventErr == nil {
 		v.differs(x)
 		v.rules.add(&x.event)
 	}

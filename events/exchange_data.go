@@ -174,12 +174,12 @@ func (w *WebhookDelete) readJSON(x *exchange, name string, v jsontext.Value) {
 	x.id(&w.ID, "webhook_id", name, v)
 }
 
-func (e *Erasure) readJSON(x *exchange, name string, v jsontext.Value) {
+func (x *Erasure) readJSON(in *exchange, name string, v jsontext.Value) {
 	switch name {
 	case "key_id":
-		e.KeyID = x.uuid(v)
+		x.KeyID = in.uuid(v)
 	case "workspace_id":
-		e.Workspace = x.text(v)
+		x.Workspace = in.text(v)
 	}
 }
 

@@ -36,7 +36,7 @@ func from(address, forwarded, token, method, path string) *http.Request {
 }
 
 func TestWrongTokensAreLimited(t *testing.T) {
-	w := limited(t)
+	w, clock := frozen(t, func(c *handlers.Config, _ *ledger.Config) { c.AuthFailures = 3 })
 	const home, away = "192.0.2.1:1000", "192.0.2.2:1000"
 	for i, path := range []string{"/v1/keys", "/v1/authorize", "/v1/ledger/tile/entries/000"} {
 		a := w.send(from(home, "", wrongToken, "GET", path))
@@ -44,7 +44,7 @@ func TestWrongTokensAreLimited(t *testing.T) {
 		hasHeader(t, a, "RateLimit-Policy", `"wrong-tokens";q=3;w=60`)
 		hasHeader(t, a, "RateLimit", fmt.Sprintf(`"wrong-tokens";r=%d;t=60`, 2-i))
 	}
-	w.Later(20 * time.Second)
+	clock.Add(20_000_000)
 	for _, path := range []string{"/v1/keys", "/v1/authorize"} {
 		a := w.send(from(home, "", wrongToken, "GET", path))
 		hasStatus(t, a, 429)
@@ -62,7 +62,7 @@ func TestWrongTokensAreLimited(t *testing.T) {
 		}
 	}
 	hasStatus(t, w.send(from(away, "", wrongToken, "GET", "/v1/keys")), 401)
-	w.Later(41 * time.Second)
+	clock.Add(41_000_000)
 	hasStatus(t, w.send(from(home, "", wrongToken, "GET", "/v1/keys")), 401)
 	counts(t, w, map[string]float64{"keyledger_wrong_tokens_total": 7, "keyledger_wrong_tokens_limited_total": 2})
 }

@@ -23,11 +23,12 @@ import (
 )
 
 // frozen is a world whose clock moves by hand alone, and the time on it in microseconds since 1970.
-func frozen(t *testing.T) (*world, *atomic.Int64) {
+func frozen(t *testing.T, change ...func(*handlers.Config, *ledger.Config)) (*world, *atomic.Int64) {
 	micros := new(atomic.Int64)
 	micros.Store(time.Now().UnixMicro())
 	now := func() time.Time { return time.UnixMicro(micros.Load()).UTC() }
-	return newWorld(t, func(config *handlers.Config, rules *ledger.Config) { config.Now, rules.Now = now, now }), micros
+	change = append(change, func(config *handlers.Config, rules *ledger.Config) { config.Now, rules.Now = now, now })
+	return newWorld(t, change...), micros
 }
 
 // recorded is what was answered at a time, when an event was the last one.
@@ -39,46 +40,57 @@ type recorded struct {
 	text     string
 }
 
-// What is answered as of a time, and as of a sequence, is what was answered then, byte for byte, whatever happened since.
+// What is answered as of a time, and as of a sequence, is what was answered then, byte for byte, whatever happened since. Every
+// check makes the history of one ledger longer, and asks for something of its past.
 func TestAsOfIsWhatWasAnswered(t *testing.T) {
+	w, clock := frozen(t)
+	var keys []string
+	var ofKeys, lists []recorded
 	rapid.Check(t, func(rt *rapid.T) {
-		w, clock := frozen(t)
-		var keys []string
-		var answers []recorded
-		for range rapid.IntRange(3, 12).Draw(rt, "steps") {
-			clock.Add(rapid.Int64Range(1, 3_000_000).Draw(rt, "time"))
-			before := w.log.Len()
-			w.step(rt, clock.Load(), &keys)
-			clock.Add(rapid.SampledFrom([]int64{0, 0, 900_000}).Draw(rt, "until it is read"))
-			sequence := w.log.Len()
-			if messages, err := w.log.Read(t.Context(), uint64(sequence)); err != nil {
-				rt.Fatal(err)
-			} else if sequence == before || messages[0].Time.UnixMicro() != clock.Load() {
-				sequence = 0
-			}
-			paths := []string{"/v1/keys?limit=1000", "/v1/workspaces/acme/keys", "/v1/orgs/eu/keys", "/v1/agents/bot/keys",
-				"/v1/keys?status=expired", "/v1/agents", "/v1/agents?workspace_id=acme", "/v1/webhooks", "/v1/webhooks?workspace_id=acme"}
-			for _, id := range keys {
-				paths = append(paths, "/v1/keys/"+id)
-			}
-			for _, path := range paths {
-				a := w.do("GET", path, "", nil)
-				answers = append(answers, recorded{clock.Load(), sequence, path, a.StatusCode, unused(a.text)})
-			}
+		clock.Add(rapid.Int64Range(1, 3_000_000).Draw(rt, "time"))
+		before := w.log.Len()
+		w.step(rt, clock.Load(), &keys)
+		clock.Add(rapid.SampledFrom([]int64{0, 0, 900_000}).Draw(rt, "until it is read"))
+		sequence := w.log.Len()
+		if messages, err := w.log.Read(t.Context(), uint64(sequence)); err != nil {
+			rt.Fatal(err)
+		} else if sequence == before || messages[0].Time.UnixMicro() != clock.Load() {
+			sequence = 0
 		}
-		clock.Add(10_000_000)
-		for _, then := range answers {
-			paths := []string{asOf(then.path, "at", time.UnixMicro(then.at).UTC().Format(time.RFC3339Nano))}
-			if then.sequence > 0 {
-				paths = append(paths, asOf(then.path, "at_seq", fmt.Sprint(then.sequence)))
-			}
-			for _, path := range paths {
-				if a := w.do("GET", path, "", nil); a.StatusCode != then.code || string(a.text) != then.text {
-					rt.Fatalf("%s\n got %s\nwant %s", path, a.text, then.text)
-				}
-			}
+		for _, path := range []string{"/v1/keys?limit=1000", "/v1/workspaces/acme/keys", "/v1/orgs/eu/keys", "/v1/agents/bot/keys",
+			"/v1/keys?status=expired", "/v1/agents", "/v1/agents?workspace_id=acme", "/v1/webhooks", "/v1/webhooks?workspace_id=acme"} {
+			lists = append(lists, w.record(path, clock.Load(), sequence))
+		}
+		for _, id := range keys[max(0, len(keys)-5):] {
+			ofKeys = append(ofKeys, w.record("/v1/keys/"+id, clock.Load(), sequence))
+		}
+		asked := rapid.SliceOfN(rapid.SampledFrom(lists), 2, 2).Draw(rt, "lists") // each is made of the whole ledger
+		if len(ofKeys) > 0 {
+			asked = append(asked, rapid.SliceOfN(rapid.SampledFrom(ofKeys), 5, 5).Draw(rt, "keys")...)
+		}
+		for _, then := range asked {
+			w.isAsOf(rt, &then)
 		}
 	})
+}
+
+// record asks for a path now.
+func (w *world) record(path string, now int64, sequence int) recorded {
+	a := w.do("GET", path, "", nil)
+	return recorded{now, sequence, path, a.StatusCode, unused(a.text)}
+}
+
+// isAsOf fails unless what was answered then is answered as of then.
+func (w *world) isAsOf(t *rapid.T, then *recorded) {
+	paths := []string{asOf(then.path, "at", time.UnixMicro(then.at).UTC().Format(time.RFC3339Nano))}
+	if then.sequence > 0 {
+		paths = append(paths, asOf(then.path, "at_seq", fmt.Sprint(then.sequence)))
+	}
+	for _, path := range paths {
+		if a := w.do("GET", path, "", nil); a.StatusCode != then.code || string(a.text) != then.text {
+			t.Fatalf("%s\n got %s\nwant %s", path, a.text, then.text)
+		}
+	}
 }
 
 // unused is an answer with keys that were never used: uses are not in the ledger.

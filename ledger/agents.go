@@ -43,10 +43,12 @@ func (s *Service) register(ctx context.Context, c *Call, event uuid.UUID, body *
 		created, err := s.registered(ctx, c, event, &a)
 		return a, created, err
 	}
-	_, ok, err = s.state.Agent(ctx, body.Workspace, body.Org, body.ID)
+	a, ok, err = s.state.Agent(ctx, body.Workspace, body.Org, body.ID)
 	switch {
 	case err != nil:
 		return Agent{}, false, failed(err)
+	case ok && a.Name == body.Name:
+		return Agent{}, false, ErrConflict // it came between the two looks
 	case ok:
 		return Agent{}, false, conflict("an agent of this id is registered with another name")
 	}

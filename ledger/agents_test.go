@@ -205,3 +205,31 @@ func TestAgents(t *testing.T) {
 		w.refused(ledger.CodeNotFound, func() error { _, err := one(c.call, c.workspace, c.id); return err })
 	}
 }
+
+// lateNames is a state in which an agent is not there yet when its name is looked up for the first time.
+type lateNames struct {
+	ledger.State
+	looked bool
+}
+
+func (l *lateNames) AgentByName(ctx context.Context, workspace, org, name string) (ledger.Agent, bool, error) {
+	if !l.looked {
+		l.looked = true
+		return ledger.Agent{}, false, nil
+	}
+	return l.State.AgentByName(ctx, workspace, org, name)
+}
+
+// A registration that becomes visible between the look for its name and that for its id is the one that is asked for.
+func TestRegisterAgentThatJustCame(t *testing.T) {
+	w := newWorld(t)
+	in := ledger.RegisterAgent{ID: "b-1", Name: "bot", Workspace: "acme"}
+	a, _, err := w.RegisterAgent(w.ctx(), &w.root, &in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := ledger.New(ledger.Config{Log: w.log, State: &lateNames{State: w.state}, Now: w.clock.Now})
+	if again, created, err := late.RegisterAgent(w.ctx(), &w.root, &in); err != nil || created || again != a {
+		t.Errorf("%+v, created %v, %v", again, created, err)
+	}
+}

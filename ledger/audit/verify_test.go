@@ -270,7 +270,7 @@ func TestHeads(t *testing.T) {
 		"twice":          {slices.Insert(slices.Clone(h.leaves), 3, h.leaves[2]), nil, []string{"3  -  it comes where event 4 must", "created again", "cannot be held"}},
 		"swapped": {swapped, head(5), []string{"5  -  it comes where event 4", "4  -  it comes where event 6", "are not those of the earlier head",
 			"6  -  it comes where event 5", "the root of the events is"}},
-		"flipped": {flipped, head(4), []string{"are not those of the earlier head", "message 4 is not a valid", "the root of the events is"}},
+		"flipped": {flipped, head(4), []string{"message 4 is not a valid", "are not those of the earlier head", "the root of the events is"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var found []string

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"keyledger/client"
+	"keyledger/events"
 	"keyledger/ledger/audit"
 )
 
@@ -38,11 +39,21 @@ func exportFile(t *testing.T, c *client.Client, from uint64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	told := newTelling(t.Context(), c, from)
+	defer told.stop()
 	for leaf, err := range c.Leaves(t.Context(), from, size(t, c)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Append(leaf, nil); err != nil {
+		m, err := events.ParseLeaf(leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		opener, err := told.of(&m)
+		if err == nil {
+			err = w.Append(leaf, opener)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -138,6 +138,7 @@ func TestSlowClientIsDropped(t *testing.T) {
 	slow := rawStream(t, address, "/v1/events")
 	_ = slow.(*net.TCPConn).SetReadBuffer(4096)
 	quick := listen(t, address, "/v1/events", sse)
+	w.waitForMetric("keyledger_streams_open", 2)
 	first := w.log.Len()
 	metadata := json.RawMessage(`{"text":"` + strings.Repeat("x", 3900) + `"}`)
 	const count = 500

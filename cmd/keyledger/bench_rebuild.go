@@ -49,7 +49,11 @@ func (b *bench) againstRaw(ctx context.Context, subject func(context.Context, *j
 func (b *bench) rebuild(ctx context.Context, log *jetstream.Log, last uint64) (sample, error) {
 	dir := filepath.Join(b.dir, "rebuilt")
 	defer os.RemoveAll(dir)
-	views, err := projections.Open(projections.Options{Dir: dir})
+	personal, err := personalOf(ctx, b.dataDir(), log)
+	if err != nil {
+		return sample{}, err
+	}
+	views, err := projections.Open(projections.Options{Dir: dir, Personal: personal})
 	if err != nil {
 		return sample{}, err
 	}

@@ -15,11 +15,15 @@ import (
 
 // measureReplay tells the whole ledger as audit replay does, in this process, without HTTP in between.
 func measureReplay(ctx context.Context, b *bench) (figure, error) {
-	return b.againstRaw(ctx, tellAll)
+	return b.againstRaw(ctx, b.tellAll)
 }
 
 // tellAll replays the events up to last, decoding them beside the fold.
-func tellAll(ctx context.Context, log *jetstream.Log, last uint64) (sample, error) {
+func (b *bench) tellAll(ctx context.Context, log *jetstream.Log, last uint64) (sample, error) {
+	personal, err := personalOf(ctx, b.dataDir(), log)
+	if err != nil {
+		return sample{}, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches := make(chan []events.Event, 16)
@@ -27,7 +31,7 @@ func tellAll(ctx context.Context, log *jetstream.Log, last uint64) (sample, erro
 	began := time.Now()
 	go func() {
 		defer close(batches)
-		ended <- log.Tail(ctx, 1, func(b ledger.Batch) error { return pass(ctx, b.Messages, batches) })
+		ended <- log.Tail(ctx, 1, func(b ledger.Batch) error { return pass(ctx, b.Messages, personal, batches) })
 	}()
 	w, err := replay.NewWriter(bufio.NewWriterSize(io.Discard, 64<<10), replay.NDJSON)
 	if err != nil {
@@ -49,11 +53,11 @@ func tellAll(ctx context.Context, log *jetstream.Log, last uint64) (sample, erro
 }
 
 // pass decodes messages and hands them over.
-func pass(ctx context.Context, messages []events.Message, to chan<- []events.Event) error {
+func pass(ctx context.Context, messages []events.Message, opener events.Opener, to chan<- []events.Event) error {
 	batch := make([]events.Event, len(messages))
 	for i := range messages {
 		var err error
-		if batch[i], err = events.Decode(&messages[i], nil); err != nil {
+		if batch[i], err = events.Decode(&messages[i], opener); err != nil {
 			return err
 		}
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +40,10 @@ func seedLedger(ctx context.Context, dir string, n int, show func(done int)) ([]
 		return nil, err
 	}
 	defer store.close()
+	personal, err := personalOf(ctx, dir, store.log)
+	if err != nil {
+		return nil, err
+	}
 	keys := make([]seedKey, n)
 	var next, done atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -48,7 +55,7 @@ func seedLedger(ctx context.Context, dir string, n int, show func(done int)) ([]
 					return nil
 				}
 				part := keys[from:min(from+seedBatch, n)]
-				if err := appendKeys(ctx, store.log, from, part); err != nil {
+				if err := appendKeys(ctx, store.log, personal, from, part); err != nil {
 					return fmt.Errorf("seed keys from %d on: %w", from, err)
 				}
 				show(int(done.Add(int64(len(part)))))
@@ -58,15 +65,28 @@ func seedLedger(ctx context.Context, dir string, n int, show func(done int)) ([]
 	return keys, group.Wait()
 }
 
+// personalOf gives what the server of a data folder seals personal data with.
+func personalOf(ctx context.Context, dir string, log *jetstream.Log) (*ledger.Personal, error) {
+	secret, err := os.ReadFile(filepath.Join(dir, secretFile))
+	if err != nil {
+		return nil, err
+	}
+	personal, err := ledger.NewPersonal(bytes.TrimSpace(secret))
+	if err != nil {
+		return nil, err
+	}
+	return personal, personal.Use(ctx, log)
+}
+
 // appendKeys appends one key for each of keys, the first of which has the number from, and fills them in.
-func appendKeys(ctx context.Context, log *jetstream.Log, from int, keys []seedKey) error {
+func appendKeys(ctx context.Context, log *jetstream.Log, sealer events.Sealer, from int, keys []seedKey) error {
 	entries := make([]ledger.Entry, len(keys))
 	for i := range keys {
 		key, created, err := seedEvent(from + i)
 		if err != nil {
 			return err
 		}
-		if entries[i].Message, err = events.Encode(created, nil); err != nil {
+		if entries[i].Message, err = events.Encode(created, sealer); err != nil {
 			return err
 		}
 		keys[i] = key

@@ -51,14 +51,14 @@ type trial struct {
 }
 
 // newTrial starts a cluster whose nodes reach each other through links.
-func newTrial(t *testing.T) *trial {
+func newTrial(t *testing.T, o clustertest.Options) *trial {
 	t.Helper()
 	seed := seeded(t)
 	links := clustertest.NewLinks(t)
-	c := clustertest.Start(t, clustertest.Options{
-		Route: links.Route,
-		Args:  []string{"--max-staleness", staleness.String(), "--first-used-rate", "0", "--log-level", "error"}, // nothing is stored by itself
-	})
+	o.Route = links.Route
+	o.Args = append(o.Args, "--max-staleness", staleness.String(), "--log-level", "error",
+		"--first-used-rate", "0") // nothing is stored by itself
+	c := clustertest.Start(t, o)
 	return &trial{Cluster: c, links: links, seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}
 }
 
@@ -191,7 +191,7 @@ func (x *trial) replayed(t *testing.T, n *clustertest.Node) {
 
 // TestHistory: what a cluster answers while its leader is cut off, and another node is killed, can be explained, and is kept.
 func TestHistory(t *testing.T) {
-	x := newTrial(t)
+	x := newTrial(t, clustertest.Options{})
 	x.begin(t)
 	x.progress(t, 10)
 	leader := x.index(x.Leader(t))

@@ -78,14 +78,11 @@ func (x *trial) begin(t *testing.T) {
 	}
 }
 
-// progress waits until some more writes were answered and keys found valid.
+// progress waits until some more writes are done and keys found valid.
 func (x *trial) progress(t *testing.T, more int) {
 	t.Helper()
-	count := func() int {
-		return min(x.history.Count(historytest.Create, historytest.Done), x.history.Count(historytest.Verify, historytest.Good))
-	}
-	from := count()
-	clustertest.Until(t, "writes to be answered", func() bool { return count() >= from+more })
+	from := x.history.Progress()
+	clustertest.Until(t, "writes to be answered", func() bool { return x.history.Progress() >= from+more })
 }
 
 // lasts lets a fault last for a time between two bounds that the seed chooses.

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"keyledger/cmd/keyledger/clustertest"
@@ -109,4 +110,18 @@ func powerCuts(t *testing.T, cuts, nodes int, o powertest.Options) {
 // TestPowerCut: a node alone loses nothing that it has acknowledged when the power is cut.
 func TestPowerCut(t *testing.T) {
 	powerCuts(t, 3, 1, powertest.Options{})
+}
+
+// TestPowerCutIsFound: the test above fails on a disk that lies.
+func TestPowerCutIsFound(t *testing.T) {
+	x := newPowered(t, 1, powertest.Options{Lies: true})
+	x.begin(t)
+	x.progress(t, 10)
+	x.cut(t, 1, 0)
+	x.Nodes[0].Start(t)
+	x.Nodes[0].AwaitReady(t)
+	x.traffic.End()
+	if err := x.history.Settle(eventsOf(t, x.Nodes[0], 0)); err == nil || !strings.Contains(err.Error(), "is lost") {
+		t.Fatalf("everything is lost, and that is not found: %v", err)
+	}
 }

@@ -108,11 +108,12 @@ func (h *History) Last() uint64 {
 	return h.last
 }
 
-// Count is how many operations of a kind had an outcome so far.
-func (h *History) Count(kind Kind, outcome Outcome) int {
+// Progress is how many writes are done so far, or how many keys were found valid if that is less.
+func (h *History) Progress() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.count[kind][outcome]
+	writes := h.count[Create][Done] + h.count[Update][Done] + h.count[Rotate][Done] + h.count[Revoke][Done]
+	return min(writes, h.count[Verify][Good])
 }
 
 // Summary tells how many operations had which outcome.

@@ -22,8 +22,8 @@ const (
 	opsOfKey = 40
 	// breath is how long a client waits after a failure.
 	breath = 20 * time.Millisecond
-	// timeout bounds a request. A node that waits for the stream gives up sooner.
-	timeout = 20 * time.Second
+	// timeout bounds a request, and shunned is how long a client then asks the other nodes only.
+	timeout, shunned = 5 * time.Second, 3 * time.Second
 )
 
 // key is a key that the clients know.
@@ -71,7 +71,7 @@ func Run(ctx context.Context, h *History, urls []string, token client.Token, nam
 		t.nodes = append(t.nodes, c)
 	}
 	for i := range clients {
-		w := &worker{Traffic: t, number: i, rand: rand.New(rand.NewPCG(seed, uint64(i)))}
+		w := &worker{Traffic: t, number: i, shun: make([]time.Duration, len(t.nodes)), rand: rand.New(rand.NewPCG(seed, uint64(i)))}
 		t.workers.Go(func() {
 			for ctx.Err() == nil {
 				w.act(context.WithoutCancel(ctx)) // what has begun is recorded
@@ -105,6 +105,19 @@ type worker struct {
 	*Traffic
 	number int
 	rand   *rand.Rand
+	shun   []time.Duration // until when each node is not asked
+}
+
+// node chooses one.
+func (w *worker) node() int {
+	node := w.rand.IntN(len(w.nodes))
+	for range w.nodes {
+		if w.History.Now() >= w.shun[node] {
+			break
+		}
+		node = (node + 1) % len(w.nodes)
+	}
+	return node
 }
 
 // act does something with some key.
@@ -115,7 +128,7 @@ func (w *worker) act(ctx context.Context) {
 		return
 	}
 	k.ops.Add(1)
-	node := w.rand.IntN(len(w.nodes))
+	node := w.node()
 	switch n := w.rand.IntN(100); {
 	case n < 70:
 		w.verify(ctx, node, k)
@@ -125,8 +138,8 @@ func (w *worker) act(ctx context.Context) {
 		w.rotate(ctx, node, k)
 	default:
 		w.revoke(ctx, node, k)
-		w.verify(ctx, node, k)                      // what it has answered it knows
-		w.verify(ctx, w.rand.IntN(len(w.nodes)), k) // another one will
+		w.verify(ctx, node, k)     // what it has answered it knows
+		w.verify(ctx, w.node(), k) // another one will
 	}
 }
 
@@ -147,7 +160,7 @@ func (w *worker) pick() *key {
 }
 
 func (w *worker) create(ctx context.Context) {
-	node, number := w.rand.IntN(len(w.nodes)), int(w.numbers.Add(1))
+	node, number := w.node(), int(w.numbers.Add(1))
 	ctx, op := w.op(ctx, node, Create, "")
 	op.Secret, op.Name = number, fmt.Sprintf("%s-%d", w.name, number)
 	issued, err := w.nodes[node].CreateKey(ctx, client.CreateKey{
@@ -235,6 +248,9 @@ func (w *worker) written(op Op, sequence uint64, err error) {
 // add records an operation; after one that failed it waits a little.
 func (w *worker) add(op Op) {
 	w.History.Add(op)
+	if op.Outcome == Unknown && op.Return-op.Call >= timeout {
+		w.shun[op.Node] = op.Return + shunned
+	}
 	if op.Outcome == Unknown || op.Outcome == Refused {
 		<-time.After(breath)
 	}

@@ -19,6 +19,8 @@ type Options struct {
 	// Torn lets a part of what was not synced survive, by chance, as a kernel does that has written back some of its cache:
 	// any of the writes to a file, also cut off, and the first changes of names.
 	Torn bool
+	// Lies makes nothing durable, whatever is synced.
+	Lies bool
 	// Capacity is how many bytes there is room for; 0 is a gigabyte.
 	Capacity int64
 }

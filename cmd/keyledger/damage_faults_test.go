@@ -11,31 +11,31 @@ import (
 	"keyledger/cmd/keyledger/clustertest"
 )
 
-// damage is what happens to a file of a node that is stopped.
-type damage struct {
+// peerDamage is what happens to a file of a node that is stopped.
+type peerDamage struct {
 	name, files string // a pattern below the store
 	do          func(t *testing.T, file string, chance *rand.Rand)
 }
 
-func damages() []damage {
+func peerDamages() []peerDamage {
 	const stream, raft = "$G/streams/LEDGER/", "$SYS/_js_/S-R3F-*/"
-	return []damage{
-		{"BlockFlipped", stream + "msgs/*.blk", flip},
-		{"BlockCut", stream + "msgs/*.blk", cutShort},
+	return []peerDamage{
+		{"BlockFlipped", stream + "msgs/*.blk", flipPart},
+		{"BlockCut", stream + "msgs/*.blk", cutPart},
 		{"BlockRemoved", stream + "msgs/*.blk", removeFile},
-		{"IndexFlipped", stream + "msgs/index.db", flip},
-		{"IndexCut", stream + "msgs/index.db", cutShort},
-		{"MetaCut", stream + "meta.inf", cutShort},
-		{"LogFlipped", raft + "msgs/*.blk", flip},
-		{"LogCut", raft + "msgs/*.blk", cutShort},
-		{"SnapshotFlipped", raft + "snapshots/*", flip},
-		{"SnapshotCut", raft + "snapshots/*", cutShort},
-		{"VoteCut", raft + "tav.idx", cutShort},
+		{"IndexFlipped", stream + "msgs/index.db", flipPart},
+		{"IndexCut", stream + "msgs/index.db", cutPart},
+		{"MetaCut", stream + "meta.inf", cutPart},
+		{"LogFlipped", raft + "msgs/*.blk", flipPart},
+		{"LogCut", raft + "msgs/*.blk", cutPart},
+		{"SnapshotFlipped", raft + "snapshots/*", flipPart},
+		{"SnapshotCut", raft + "snapshots/*", cutPart},
+		{"VoteCut", raft + "tav.idx", cutPart},
 	}
 }
 
-// flip flips a bit.
-func flip(t *testing.T, file string, chance *rand.Rand) {
+// flipPart flips a bit.
+func flipPart(t *testing.T, file string, chance *rand.Rand) {
 	t.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -51,7 +51,7 @@ func flip(t *testing.T, file string, chance *rand.Rand) {
 	}
 }
 
-func cutShort(t *testing.T, file string, chance *rand.Rand) {
+func cutPart(t *testing.T, file string, chance *rand.Rand) {
 	t.Helper()
 	info, err := os.Stat(file)
 	if err != nil {
@@ -70,14 +70,14 @@ func removeFile(t *testing.T, file string, _ *rand.Rand) {
 // TestDamagedPeer damages the files of a node of a cluster, which either refuses to start or has from the others what it lost.
 func TestDamagedPeer(t *testing.T) {
 	x := newTrial(t, clustertest.Options{})
-	for _, d := range damages() {
+	for _, d := range peerDamages() {
 		if !t.Run(d.name, func(t *testing.T) { x.damaged(t, d) }) {
 			t.FailNow() // the next one would begin with what this one left
 		}
 	}
 }
 
-func (x *trial) damaged(t *testing.T, d damage) {
+func (x *trial) damaged(t *testing.T, d peerDamage) {
 	x.begin(t)
 	x.progress(t, 20)
 	n := x.Nodes[x.rand.IntN(len(x.Nodes))]

@@ -41,7 +41,7 @@ func TestPowerCutOfNames(t *testing.T) {
 	x.cut(t, 1+x.rand.IntN(mostOperations), 0)
 	x.traffic.End()
 	n.Start(t)
-	if code := n.Wait(t); code != exitFailed || !strings.Contains(n.Log(), "are gone") {
+	if code := n.Wait(t); code != exitDamaged || !strings.Contains(n.Log(), "are gone") {
 		t.Fatalf("exit code %d\n%s", code, n.Log())
 	}
 }

@@ -75,13 +75,13 @@ func (n *node) child(ctx context.Context, c *inode, out *fuse.EntryOut) *fs.Inod
 }
 
 // fill tells the attributes of an inode.
-func (i *inode) fill(d *Disk, out *fuse.Attr) {
+func (n *inode) fill(d *Disk, out *fuse.Attr) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out.Ino, out.Mode, out.Nlink = i.number, i.mode, 1
-	out.Size = uint64(len(i.live.data))
+	out.Ino, out.Mode, out.Nlink = n.number, n.mode, 1
+	out.Size = uint64(len(n.live.data))
 	out.Blocks = (out.Size + 511) / 512
-	out.SetTimes(nil, &i.modified, &i.modified)
+	out.SetTimes(nil, &n.modified, &n.modified)
 }
 
 func (n *node) of(other fs.InodeEmbedder) *inode {

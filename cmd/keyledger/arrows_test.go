@@ -30,6 +30,8 @@ func arrows() map[string][]string {
 		"handlers/handlerstest":     {"events", "ledger", "ledger/ledgertest", "ledger/jetstream", "projections", "handlers", "handlers/webhooks"},
 		"client":                    {"events"},
 		"cmd/keyledger/clustertest": {},
+		"cmd/keyledger/powertest":   {},
+		"cmd/keyledger/historytest": {"events", "client"},
 		"cmd/keyledger": {"events", "ledger", "ledger/jetstream", "projections", "handlers", "handlers/agentex", "handlers/fastapi",
 			"handlers/honcho", "handlers/imtegrate", "handlers/openlayer", "handlers/webhooks", "handlers/witness", "ledger/audit", "ledger/audit/replay", "ledger/audit/ocsf", "client"},
 	}
@@ -39,13 +41,15 @@ func arrows() map[string][]string {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
-			"handlers/webhooks", "handlers/witness", "client", "cmd/keyledger", "cmd/keyledger/clustertest"},
-		"testing":                {"ledger/ledgertest", "handlers/handlerstest", "cmd/keyledger/clustertest"},
-		"github.com/cockroachdb": {"projections", "ledger/audit/replay"},
-		"github.com/golang-jwt":  {"handlers/honcho"},
-		"github.com/gorilla":     {"handlers", "cmd/keyledger"},
-		"github.com/nats-io":     {"ledger/jetstream", "client", "cmd/keyledger"},
-		"github.com/spf13":       {"cmd/keyledger"},
+			"handlers/webhooks", "handlers/witness", "client", "cmd/keyledger", "cmd/keyledger/clustertest", "cmd/keyledger/historytest"},
+		"testing":                 {"ledger/ledgertest", "handlers/handlerstest", "cmd/keyledger/clustertest", "cmd/keyledger/powertest"},
+		"github.com/cockroachdb":  {"projections", "ledger/audit/replay"},
+		"github.com/hanwen":       {"cmd/keyledger/powertest"},
+		"github.com/golang-jwt":   {"handlers/honcho"},
+		"github.com/anishathalye": {"cmd/keyledger/historytest"},
+		"github.com/gorilla":      {"handlers", "cmd/keyledger"},
+		"github.com/nats-io":      {"ledger/jetstream", "client", "cmd/keyledger"},
+		"github.com/spf13":        {"cmd/keyledger"},
 	}
 }
 

@@ -103,6 +103,8 @@ func Embed(o EmbedOptions) (*Server, error) {
 	var err error
 	if o.Peer == nil {
 		err = dropStaleSnapshot(storeDir(o.Dir))
+	} else { // so that the server reads all blocks, and what is damaged is a gap that whole finds, not one that reads pass over
+		s.dropIndex()
 	}
 	if err = errors.Join(err, s.start()); err != nil {
 		return nil, errors.Join(err, s.lock.Close())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // watchInterval is how often the room and the health of the store are looked at.
@@ -71,7 +72,7 @@ func (s *Server) Failed() <-chan error { return s.failed }
 // check looks at the room and at the health of the streams. frozen tells that a write has failed for want of room.
 func (s *Server) check() (frozen bool) {
 	err := s.room()
-	if broken := s.health(); broken != nil {
+	if broken := errors.Join(s.health(), s.whole()); broken != nil {
 		if frozen = errors.Is(broken, errNoRoom); !frozen {
 			select {
 			case s.failed <- broken:
@@ -128,6 +129,31 @@ func (s *Server) health() error {
 		}
 	}
 	return fmt.Errorf("%w: %s", errBroken, h.Error)
+}
+
+// whole tells whether the replica of the ledger on this peer has no gap. What a peer has lost of a damaged file is not sent
+// to it by the others, and it would answer reads, of any node, without it.
+func (s *Server) whole() error {
+	if s.options.Peer == nil {
+		return nil // the stream itself is looked at
+	}
+	info, err := s.ns.Load().Jsz(&server.JSzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Streams: true})
+	if err != nil {
+		return nil //nolint:nilerr // JetStream does not run yet, or no more: that is for health to say
+	}
+	for _, account := range info.AccountDetails {
+		for _, stream := range account.Streams {
+			if stream.Name != LedgerStream {
+				continue
+			}
+			if err := checkWhole(&jetstream.StreamState{
+				Msgs: stream.State.Msgs, FirstSeq: stream.State.FirstSeq, LastSeq: stream.State.LastSeq, NumDeleted: stream.State.NumDeleted,
+			}); err != nil {
+				return fmt.Errorf("on this node: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // dropIndex removes the index that the server writes beside the blocks of a stream: after a failed write it counts a

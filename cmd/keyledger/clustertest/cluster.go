@@ -24,7 +24,7 @@ const (
 
 // Options say what cluster to make. The zero value is three nodes.
 type Options struct {
-	// Nodes is how many there are, 3 when 0.
+	// Nodes is how many there are, 3 when 0. One stands alone: it is no peer of a cluster.
 	Nodes int
 	// Binary is the program, "keyledger" on the path when empty.
 	Binary string

@@ -30,8 +30,11 @@ type Node struct {
 	log     buffer // of all its processes
 }
 
-// PeerArgs are the arguments that make it a peer of the cluster.
+// PeerArgs are the arguments that make it a peer of the cluster, on its data folder.
 func (n *Node) PeerArgs() []string {
+	if len(n.cluster.Nodes) == 1 {
+		return []string{"--data", n.Data}
+	}
 	return []string{
 		"--data", n.Data, "--cluster-name", "test", "--cluster-listen", n.Peers, "--cluster-routes", n.routes, "--node-name", n.Name,
 	}

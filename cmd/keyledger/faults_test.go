@@ -132,3 +132,11 @@ func TestFaultsInARow(t *testing.T) {
 	x.end(t)
 	x.replayed(t, x.follower(t))
 }
+
+// lasts lets a fault last for a time between two bounds that the seed chooses.
+func (x *trial) lasts(t *testing.T, least, most time.Duration) {
+	t.Helper()
+	d := least + time.Duration(x.rand.Int64N(int64(most-least)+1))
+	t.Logf("for %v", d.Round(time.Millisecond))
+	<-time.After(d)
+}

@@ -3,7 +3,6 @@ package handlers_test
 import (
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"runtime"
 	"strconv"
@@ -188,24 +187,5 @@ func counts(t *testing.T, w *world, want map[string]float64) {
 	}
 	for name := range want {
 		t.Errorf("there is no %s", name)
-	}
-}
-
-// A right token costs the limit nothing.
-func TestRightTokensAllocateNothingForTheLimit(t *testing.T) {
-	if raced {
-		t.Skip("the race detector allocates")
-	}
-	allocs := func(limit int) float64 {
-		w := newWorld(t, func(c *handlers.Config, _ *ledger.Config) { c.AuthFailures = limit })
-		r := httptest.NewRequest("GET", "/v1/authorize", nil)
-		r.Header.Set("Authorization", "Bearer "+rootToken)
-		return testing.AllocsPerRun(1000, func() {
-			sink := unread{http.Header{}}
-			w.Server.ServeHTTP(&sink, r)
-		})
-	}
-	if without, with := allocs(0), allocs(3); with > without+0.5 {
-		t.Errorf("%v allocations with the limit, %v without", with, without)
 	}
 }

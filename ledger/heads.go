@@ -20,7 +20,7 @@ const SigningSeed = ed25519.SeedSize
 // headInterval is how often a head is signed while the ledger grows.
 const headInterval = time.Second
 
-// HeadsConfig is what Heads are made of. All fields but Interval are needed.
+// HeadsConfig is what Heads are made of. All fields but the last two are needed.
 type HeadsConfig struct {
 	Log    Log
 	Heads  HeadLog
@@ -34,6 +34,10 @@ type HeadsConfig struct {
 	Kept func() ([]byte, error)
 
 	Interval time.Duration // between two heads; 1 s when 0
+
+	// Patience is how long Check waits for a log that ends before a head: a new leader of a cluster may tell where its log
+	// ends before it has all that its followers have.
+	Patience time.Duration
 }
 
 // Heads sign the heads of the tree over the ledger, and hold the ledger against those that were signed before. All nodes of

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -286,6 +287,38 @@ func TestSigningKeysThatCannotBe(t *testing.T) {
 	} {
 		if _, err := ledger.NewHeads(c); err == nil {
 			t.Errorf("%s: it is taken", name)
+		}
+	}
+}
+
+// slowLog is a log that tells an earlier end, a number of times.
+type slowLog struct {
+	ledger.Log
+	times int
+}
+
+func (l *slowLog) Last(ctx context.Context) (uint64, error) {
+	last, err := l.Log.Last(ctx)
+	if l.times--; l.times >= 0 {
+		last--
+	}
+	return last, err
+}
+
+// A leader that has just come may not have applied all of its log yet: it is waited for, if that is to be expected.
+func TestHeadsWaitForANewLeader(t *testing.T) {
+	w := newHeadWorld(t, 10)
+	w.sign()
+	for patience, want := range map[time.Duration]error{time.Minute: nil, 0: ledger.ErrDiverged} {
+		h, err := ledger.NewHeads(ledger.HeadsConfig{
+			Log: &slowLog{w.log, 3}, Heads: w.log, State: w.state, Origin: headOrigin, Seed: slices.Repeat([]byte{0}, ledger.SigningSeed),
+			Keep: func([]byte) error { return nil }, Kept: func() ([]byte, error) { return w.kept, nil }, Patience: patience,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Check(t.Context(), 10); !errors.Is(err, want) {
+			t.Errorf("with patience for %v: %v", patience, err)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keyledger/ledger"
+	"keyledger/ledger/jetstream"
 )
 
 // headFile holds the last signed head of the ledger, beside the views: who changes the ledger in NATS does not reach it.
@@ -35,6 +37,8 @@ func (n *node) makeHeads() error {
 		Seed:   seed,
 		Keep:   func(note []byte) error { return n.folder.write(headFile, strings.TrimSuffix(string(note), "\n")) },
 		Kept:   func() ([]byte, error) { return n.kept(headFile) },
+
+		Patience: n.config.headPatience(),
 	})
 	if err != nil {
 		return err
@@ -49,6 +53,16 @@ func (n *node) makeHeads() error {
 		return 0
 	}))
 	return nil
+}
+
+// clusterPatience is how long a cluster whose log ends before a signed head may take to show the rest.
+const clusterPatience = 10 * time.Second
+
+func (c *config) headPatience() time.Duration {
+	if c.use().Mode == jetstream.Standalone {
+		return 0
+	}
+	return clusterPatience
 }
 
 // signingSeed is the configured seed, else one that follows from the secret: so all nodes of a ledger have the same.

@@ -85,14 +85,6 @@ func (x *trial) progress(t *testing.T, more int) {
 	clustertest.Until(t, "writes to be answered", func() bool { return x.history.Progress() >= from+more })
 }
 
-// lasts lets a fault last for a time between two bounds that the seed chooses.
-func (x *trial) lasts(t *testing.T, least, most time.Duration) {
-	t.Helper()
-	d := least + time.Duration(x.rand.Int64N(int64(most-least)+1))
-	t.Logf("for %v", d.Round(time.Millisecond))
-	<-time.After(d)
-}
-
 // end ends the traffic, and checks what was answered, the ledgers of all nodes, and their views.
 func (x *trial) end(t *testing.T) {
 	t.Helper()

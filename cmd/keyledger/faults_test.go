@@ -72,6 +72,14 @@ func (x *trial) follower(t *testing.T) *clustertest.Node {
 	return x.Others(x.Leader(t))[x.rand.IntN(len(x.Nodes)-1)]
 }
 
+// lasts lets a fault last for a time between two bounds that the seed chooses.
+func (x *trial) lasts(t *testing.T, least, most time.Duration) {
+	t.Helper()
+	d := least + time.Duration(x.rand.Int64N(int64(most-least)+1))
+	t.Logf("for %v", d.Round(time.Millisecond))
+	<-time.After(d)
+}
+
 func join(_ *testing.T, x *trial) { x.links.Heal() }
 
 func startAll(t *testing.T, x *trial) {
@@ -131,12 +139,4 @@ func TestFaultsInARow(t *testing.T) {
 	x.progress(t, 10)
 	x.end(t)
 	x.replayed(t, x.follower(t))
-}
-
-// lasts lets a fault last for a time between two bounds that the seed chooses.
-func (x *trial) lasts(t *testing.T, least, most time.Duration) {
-	t.Helper()
-	d := least + time.Duration(x.rand.Int64N(int64(most-least)+1))
-	t.Logf("for %v", d.Round(time.Millisecond))
-	<-time.After(d)
 }

@@ -23,7 +23,7 @@ func TestPowerCuts(t *testing.T) {
 		{"All", 5, 3, powertest.Options{}},
 		{"AllTorn", 5, 3, powertest.Options{Torn: true}},
 	} {
-		t.Run(test.name, func(t *testing.T) { powerCuts(t, test.cuts, test.nodes, test.disk) })
+		t.Run(test.name, func(t *testing.T) { powerCuts(t, test.cuts, 2000, test.nodes, test.disk) })
 	}
 }
 
@@ -38,7 +38,7 @@ func TestPowerCutOfNames(t *testing.T) {
 		head, _, err := onNode(t, n).Checkpoint(t.Context())
 		return err == nil && strings.Count(string(head), "\n") > 3 && x.history.Progress() > 10
 	})
-	x.cut(t, 1+x.rand.IntN(mostOperations), 0)
+	x.cut(t, 1+x.rand.IntN(2000), 0)
 	x.traffic.End()
 	n.Start(t)
 	if code := n.Wait(t); code != exitDamaged || !strings.Contains(n.Log(), "are gone") {

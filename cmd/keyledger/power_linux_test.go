@@ -11,10 +11,6 @@ import (
 	"keyledger/cmd/keyledger/powertest"
 )
 
-// mostOperations bounds how many operations a disk does, writes, syncs and changes of names, until its power is lost. A
-// start does some hundred, a write under load a few.
-const mostOperations = 2000
-
 // powered is a trial on disks that can lose power.
 type powered struct {
 	*trial
@@ -78,8 +74,9 @@ func (x *powered) cut(t *testing.T, operations int, nodes ...int) {
 	}
 }
 
-// powerCuts cuts the power of all nodes of a cluster so many times, also while they start.
-func powerCuts(t *testing.T, cuts, nodes int, o powertest.Options) {
+// powerCuts cuts the power of all nodes of a cluster so many times, also while they start, each time after most operations of a
+// disk at most: writes, syncs and changes of names. A start does some hundred, a write under load a few.
+func powerCuts(t *testing.T, cuts, most, nodes int, o powertest.Options) {
 	t.Helper()
 	x := newPowered(t, nodes, o)
 	x.begin(t)
@@ -92,7 +89,7 @@ func powerCuts(t *testing.T, cuts, nodes int, o powertest.Options) {
 				order = append(order, i)
 			}
 		}
-		x.cut(t, 1+x.rand.IntN(mostOperations), order...)
+		x.cut(t, 1+x.rand.IntN(most), order...)
 		for _, n := range x.Nodes {
 			n.Start(t)
 		}
@@ -109,7 +106,7 @@ func powerCuts(t *testing.T, cuts, nodes int, o powertest.Options) {
 
 // TestPowerCut: a node alone loses nothing that it has acknowledged when the power is cut.
 func TestPowerCut(t *testing.T) {
-	powerCuts(t, 3, 1, powertest.Options{})
+	powerCuts(t, 2, 500, 1, powertest.Options{})
 }
 
 // TestPowerCutIsFound: the test above fails on a disk that lies.

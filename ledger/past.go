@@ -44,7 +44,7 @@ func (s *Service) MomentAt(ctx context.Context, at time.Time) (Moment, error) {
 }
 
 // momentPage is how many messages are looked at together: as many as State.Before may leave.
-const momentPage = 64
+const momentPage = 8
 
 // MomentOf is the moment of the event with a sequence. One that is not there is CodeInvalid.
 func (s *Service) MomentOf(ctx context.Context, sequence uint64) (Moment, error) {

@@ -52,7 +52,7 @@ type State interface {
 	// LastUse returns the last use of a key, with its origin.
 	LastUse(ctx context.Context, key uuid.UUID) (LastUse, error)
 
-	// Before returns a sequence up to which no event bears a time after at: the highest there is, or one of up to 64 before
+	// Before returns a sequence up to which no event bears a time after at: the highest there is, or one of up to 8 before
 	// it. It never goes down as the log grows.
 	Before(ctx context.Context, at time.Time) (uint64, error)
 

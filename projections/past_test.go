@@ -40,7 +40,7 @@ func TestBeforeOfAnyClocks(t *testing.T) {
 				for longest < len(times) && times[longest] <= after {
 					longest++
 				}
-				if err != nil || got > uint64(longest) || got+64 <= uint64(longest) {
+				if err != nil || got > uint64(longest) || got+8 <= uint64(longest) {
 					rt.Fatalf("before %d: %d, %v, of %d events up to then", after, got, err, longest)
 				}
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 // timesEvery is how many events there are from one entry of the view of times to the next.
-const timesEvery = 64
+const timesEvery = 8
 
 // times is the latest time that any event bears, which only grows.
 type times struct {
@@ -17,7 +17,7 @@ type times struct {
 	stored int64 // what Pebble has of it
 }
 
-// timeView leads from times to places in the ledger: for every 64th event, the latest time that it or one before it bears
+// timeView leads from times to places in the ledger: for every eighth event, the latest time that it or one before it bears
 // leads to its sequence. Under the prefix alone is the latest time of all.
 func (v *Views) timeView() view {
 	t := &v.times

@@ -33,8 +33,9 @@ func newMigrateCommand(env environment) *cobra.Command {
 		Use:   "migrate",
 		Short: "Copy the ledger of a stopped server to a cluster",
 		Long: `Copies the ledger in the data folder --from, whose server has stopped, to an external NATS (--nats) or to a new cluster
-of nodes (--cluster-name), which is empty. Every event keeps its sequence; at the end the trees over both are compared, and
-the secrets of personal data, and the folder is marked so that it is not served again by mistake. What was interrupted goes on when it is started again.
+of nodes (--cluster-name), which is empty. Every event keeps its sequence. At the end the trees over both and the secrets of
+personal data are compared, and the folder is marked so that it is not served again by mistake. What was interrupted goes
+on when it is started again. Recorded reads (--audit-reads) stay in the folder.
 
 The secret must be that of the ledger: the file server.secret of the folder, unless one was configured. For a cluster of
 nodes, run migrate with the settings of each node on each of them, with --from on one and without it on the others, which

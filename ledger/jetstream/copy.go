@@ -25,9 +25,9 @@ var ErrOther = errors.New("jetstream: the target holds another ledger")
 
 // Copy copies the ledger to another one, which is empty or holds what an interrupted Copy left there. Every message gets
 // the sequence that it has here, and the positions of webhooks come with them. Nobody else may write to either meanwhile:
-// the copy fails when somebody does. So do signed heads, what is noted of deliveries, uses and answers to idempotent
-// requests come, in their order, and the secrets of personal data; NATS gives all of them a new time. show, when not nil, is told how far the ledger has
-// come.
+// the copy fails when somebody does. Signed heads, what is noted of deliveries, uses and answers to idempotent requests come
+// too, in their order, and so do the secrets of personal data; NATS gives all of them a new time. Recorded reads do not come:
+// they are found by the time at which they were stored. show, when not nil, is told how far the ledger has come.
 func (l *Log) Copy(ctx context.Context, target *Log, show func(done, total uint64)) error {
 	if show == nil {
 		show = func(uint64, uint64) {}

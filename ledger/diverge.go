@@ -74,7 +74,7 @@ func (h *Heads) checkHeads(ctx context.Context) (cut bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		last, err := h.reached(ctx, head.Size) // after the heads were read: other nodes go on
+		last, err := Reached(ctx, h.config.Log, head.Size, h.config.Patience) // after the heads were read: other nodes go on
 		if err != nil {
 			return false, err
 		}
@@ -90,25 +90,6 @@ func (h *Heads) checkHeads(ctx context.Context) (cut bool, err error) {
 		}
 	}
 	return false, nil
-}
-
-// reached waits, as long as Patience says, until the log has come to a size, and gives its last sequence.
-func (h *Heads) reached(ctx context.Context, size uint64) (last uint64, err error) {
-	over := time.After(h.config.Patience)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if last, err = h.config.Log.Last(ctx); err != nil || last >= size {
-			return last, err
-		}
-		select {
-		case <-over:
-			return last, nil
-		case <-ctx.Done():
-			return last, ctx.Err()
-		case <-tick.C:
-		}
-	}
 }
 
 // errCompared ends a tail.

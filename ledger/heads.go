@@ -35,8 +35,7 @@ type HeadsConfig struct {
 
 	Interval time.Duration // between two heads; 1 s when 0
 
-	// Patience is how long Check waits for a log that ends before a head: a new leader of a cluster may tell where its log
-	// ends before it has all that its followers have.
+	// Patience is how long Check waits for a log that ends before a head: see Reached.
 	Patience time.Duration
 }
 

@@ -126,3 +126,23 @@ type Memo interface {
 	// Remove removes the value if the revision is still the last one.
 	Remove(ctx context.Context, name string, revision uint64) error
 }
+
+// Reached waits until a log has a sequence, for as long as patience at most, and gives its last one: a new leader of a cluster
+// may tell where its log ends before it has all that its followers have.
+func Reached(ctx context.Context, log Log, sequence uint64, patience time.Duration) (last uint64, err error) {
+	over := time.After(patience)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if last, err = log.Last(ctx); err != nil || last >= sequence {
+			return last, err
+		}
+		select {
+		case <-over:
+			return last, nil
+		case <-ctx.Done():
+			return last, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

@@ -97,6 +97,17 @@ func (c *config) use() jetstream.Use {
 	}
 }
 
+// clusterPatience is how long a cluster whose log ends before what was seen of it may take to show the rest.
+const clusterPatience = 10 * time.Second
+
+// patience is how long a start waits for a ledger that ends early, before it is refused.
+func (c *config) patience() time.Duration {
+	if c.use().Mode == jetstream.Standalone {
+		return 0
+	}
+	return clusterPatience
+}
+
 // checkDrain completes and checks what depends on whether there are other nodes.
 func (c *config) checkDrain() error {
 	several := c.nats != "" || c.cluster.name != ""

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keyledger/ledger"
-	"keyledger/ledger/jetstream"
 )
 
 // headFile holds the last signed head of the ledger, beside the views: who changes the ledger in NATS does not reach it.
@@ -38,7 +36,7 @@ func (n *node) makeHeads() error {
 		Keep:   func(note []byte) error { return n.folder.write(headFile, strings.TrimSuffix(string(note), "\n")) },
 		Kept:   func() ([]byte, error) { return n.kept(headFile) },
 
-		Patience: n.config.headPatience(),
+		Patience: n.config.patience(),
 	})
 	if err != nil {
 		return err
@@ -53,16 +51,6 @@ func (n *node) makeHeads() error {
 		return 0
 	}))
 	return nil
-}
-
-// clusterPatience is how long a cluster whose log ends before a signed head may take to show the rest.
-const clusterPatience = 10 * time.Second
-
-func (c *config) headPatience() time.Duration {
-	if c.use().Mode == jetstream.Standalone {
-		return 0
-	}
-	return clusterPatience
 }
 
 // signingSeed is the configured seed, else one that follows from the secret: so all nodes of a ledger have the same.

@@ -342,11 +342,12 @@ func (n *node) newAPI(context.Context) error {
 
 // follow lets the views follow the ledger and usage be flushed to it.
 func (n *node) follow(ctx context.Context) error {
-	last, err := n.events.Last(ctx)
+	seen := n.views.Position()
+	last, err := ledger.Reached(ctx, n.events, seen, n.config.patience())
 	if err != nil {
 		return err
 	}
-	if seen := n.views.Position(); last < seen {
+	if last < seen {
 		return fmt.Errorf("%w: it ends at event %d, but event %d was seen: it was cut, is an older copy or another one; "+
 			"only if it is the right one, delete %s", ledger.ErrGap, last, seen, n.folder.file(viewsFolder))
 	}

@@ -157,11 +157,17 @@ func (t *tail) gap(ctx context.Context, want, got uint64) error {
 	return fmt.Errorf("%w: message %d is missing, %d follows", ledger.ErrGap, want, got)
 }
 
+// How long a leader may take to apply what its followers have, and how often it is asked for it.
+const (
+	leaderPatience = 10 * time.Second
+	leaderAsked    = 100 * time.Millisecond
+)
+
 // reachable fails with ErrGap when the log has lost messages, or when the next message lies more than one beyond its
 // end: it was cut since it was read. A follower that was read may be a little ahead of what the leader has applied.
 func (t *tail) reachable(ctx context.Context) error {
 	var last uint64
-	for range 20 {
+	for range leaderPatience / leaderAsked {
 		info, err := t.log.info(ctx)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errFeedLost, err)
@@ -179,7 +185,7 @@ func (t *tail) reachable(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", errFeedLost, context.Cause(ctx))
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(leaderAsked):
 		}
 	}
 	return fmt.Errorf("%w: it ends at %d, and %d was read before", ledger.ErrGap, last, t.next-1)

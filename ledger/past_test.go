@@ -112,12 +112,13 @@ func (a *archive) read(t *testing.T, sequence uint64) *ledger.Past {
 	return p
 }
 
+// A state of the past is kept for two minutes after its last use. The time is that of a bubble: no sleep takes any.
 func TestPastIsKeptForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newArchive()
 		for range 5 {
 			a.read(t, 7).Close()
-			time.Sleep(100 * time.Second) // of the bubble
+			time.Sleep(100 * time.Second)
 		}
 		if a.made != 1 {
 			t.Errorf("made %d times", a.made)

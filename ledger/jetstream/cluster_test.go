@@ -65,7 +65,7 @@ func freePorts(t testing.TB, n int) (routes []*url.URL, ports []int) {
 	return routes, ports
 }
 
-// until waits for a condition.
+// until waits for a condition, which is asked for again and again: nothing tells that it has come true.
 func until(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {

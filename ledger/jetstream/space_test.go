@@ -17,7 +17,8 @@ func small(s *jetstream.Server) jetstream.Options {
 	return jetstream.Options{Server: s, UsageBytes: 1 << 20, MemoBytes: 1 << 20, DeliveryBytes: 1 << 20}
 }
 
-// fillUp appends until the log is unavailable and stays so, and notes what was acknowledged.
+// fillUp appends until the log is unavailable and stays so for a second, in which it is asked again and again, and notes what was
+// acknowledged.
 func fillUp(t *testing.T, l *jetstream.Log, acked map[uuid.UUID]uint64) {
 	t.Helper()
 	for again := true; again; { // what is left is measured a few times a second

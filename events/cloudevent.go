@@ -49,9 +49,6 @@ func AppendCloudEvent(dst []byte, e *Event, source string) ([]byte, error) {
 	return append(o.dst, '}'), nil
 }
 
-// CloudEventType is the type of an event in the exchange form.
-func CloudEventType(t Type) string { return cloudEventType + string(t) }
-
 // jsonObject appends the members of a JSON object. The first error stays.
 type jsonObject struct {
 	dst []byte

@@ -24,6 +24,7 @@ import (
 
 	"keyledger/handlers"
 	"keyledger/ledger"
+	"keyledger/ledger/ledgertest"
 )
 
 // Whatever is appended meanwhile and wherever its connection is cut, a client that resumes gets exactly the events that
@@ -252,7 +253,7 @@ func TestIdleStreamsAreCheap(t *testing.T) {
 	if used := after.runtime - before.runtime; used > limit {
 		t.Errorf("%d clients cost %d bytes", clients, used)
 	}
-	if used := after.resident - before.resident; used > limit && !raced {
+	if used := after.resident - before.resident; used > limit && !ledgertest.Raced {
 		t.Errorf("%d clients cost %d bytes of memory", clients, used)
 	}
 	w.key(ledger.Create{Name: "for all"})

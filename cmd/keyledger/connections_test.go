@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"keyledger/ledger/ledgertest"
 )
 
 // TestTenThousandIdleConnections: a server with ten thousand idle connections goes on serving, and they cost it little.
@@ -42,7 +44,7 @@ func TestTenThousandIdleConnections(t *testing.T) {
 	}
 	each := (after - before) * 1024 / float64(idle)
 	t.Logf("%.0f MiB more, %.1f KiB for each", after-before, each)
-	if each > most && !raced {
+	if each > most && !ledgertest.Raced {
 		t.Errorf("an idle connection costs %.1f KiB, want %d at most", each, most)
 	}
 }

@@ -56,11 +56,12 @@ func TestErasedIsInNoFile(t *testing.T) {
 		return s, c
 	}
 	s, c := start()
+	// The values have no four letters in common: blocks of the views are compressed, and a repetition would be found nowhere.
 	one, err := c.CreateKey(t.Context(), client.CreateKey{
 		Name: "Ada Lovelace", WorkspaceID: "acme", AgentID: "bot", AgentName: "Charles Babbage", Metadata: []byte(`{"mail":"ada@example.com"}`),
 	})
 	if err == nil {
-		_, err = c.RevokeKey(t.Context(), one.ID, "Ada has left us")
+		_, err = c.RevokeKey(t.Context(), one.ID, "resigned in May")
 	}
 	if err == nil {
 		_, err = c.CreateKey(t.Context(), client.CreateKey{Name: "Grace Hopper", WorkspaceID: "acme", OrgID: "navy"})
@@ -72,7 +73,7 @@ func TestErasedIsInNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.end(t, data, exitOK) // and so the views are on disk
-	ofKey := []string{"Ada Lovelace", "Charles Babbage", "ada@example.com", "Ada has left us"}
+	ofKey := []string{"Ada Lovelace", "Charles Babbage", "ada@example.com", "resigned in May"}
 	all := append([]string{"Grace Hopper", "Alan Turing"}, ofKey...)
 	for _, text := range all {
 		if len(filesWith(t, filepath.Join(data, viewsFolder), text)) == 0 {

@@ -23,6 +23,7 @@ import (
 	"keyledger/events"
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
+	"keyledger/ledger/ledgertest"
 )
 
 // pristine is a stopped server's data folder with a ledger of some size, and what an auditor and a client know of it.
@@ -369,7 +370,7 @@ func (p *pristine) tryAll(t *testing.T, changes []change) *outcomes {
 // nothing wrong is answered; what neither refuses nor finds has the root that was signed.
 func TestTamperedBlocks(t *testing.T) {
 	size, count := 10_000, 300
-	if testing.Short() || raced {
+	if testing.Short() || ledgertest.Raced {
 		size, count = 2000, 20
 	}
 	p := newPristine(t, size, 800)
@@ -383,7 +384,7 @@ func TestTamperedBlocks(t *testing.T) {
 // the background.
 func TestTamperedWhileServed(t *testing.T) {
 	changed := 20
-	if testing.Short() || raced {
+	if testing.Short() || ledgertest.Raced {
 		changed = 2
 	}
 	p := newPristine(t, 20_000, 1)

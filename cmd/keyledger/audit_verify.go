@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +140,7 @@ func (v *verifier) borrowed(from string) {
 }
 
 // server verifies the ledger of a server.
-func (v *verifier) server(ctx context.Context, c *client.Client) error {
+func (v *verifier) server(ctx context.Context, c *client.Client) (err error) {
 	head, err := readHead(ctx, c, v.key)
 	if err != nil {
 		return err
@@ -153,6 +154,7 @@ func (v *verifier) server(ctx context.Context, c *client.Client) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = cmp.Or(err, verification.Close()) }()
 	err = verification.Read(ctx, records(c.Leaves(ctx, 1, head.Size)))
 	if refused, ok := errors.AsType[*client.Error](err); ok && refused.Code == client.CodeInternal {
 		v.missing(ctx, c, verification.Size(), head.Size, refused)
@@ -187,7 +189,7 @@ func records(leaves iter.Seq2[[]byte, error]) iter.Seq2[audit.Record, error] {
 }
 
 // file verifies an export.
-func (v *verifier) file(ctx context.Context, in io.Reader) error {
+func (v *verifier) file(ctx context.Context, in io.Reader) (err error) {
 	reader, err := audit.NewReader(in)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errFoundErrors, err)
@@ -211,6 +213,7 @@ func (v *verifier) file(ctx context.Context, in io.Reader) error {
 	if err != nil {
 		return err
 	}
+	defer func() { err = cmp.Or(err, verification.Close()) }()
 	errs := 0
 	err = verification.Read(ctx, reader.Records())
 	if broken, ok := errors.AsType[*audit.LineError](err); ok || errors.Is(err, audit.ErrInterrupted) {

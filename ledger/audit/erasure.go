@@ -9,18 +9,26 @@ import (
 	"keyledger/ledger"
 )
 
-// namedKey is a key that has its name to itself: owner, type and name.
+// namedKey is a key that has its name to itself.
 type namedKey struct {
-	ledger.Key
-	hidden bool // the name cannot be read, so no hash can be held against it
+	Owner  ledger.Owner
+	Type   string
+	Name   string
+	Hidden bool // the name cannot be read, so no hash can be held against it
 }
 
 func (k *namedKey) rename(name string) {
-	k.Name, k.hidden = name, name == events.ErasedText || name == events.SealedText
+	k.Name, k.Hidden = name, name == events.ErasedText || name == events.SealedText
+}
+
+// claim is the hash of the claim of its name.
+func (k *namedKey) claim() string {
+	key := ledger.Key{Owner: k.Owner, Type: k.Type, Name: k.Name, UniqueName: true}
+	return key.NameClaim()
 }
 
 // mayHold tells whether the claim with a hash can be that of its name.
-func (k *namedKey) mayHold(hash string) bool { return k.hidden || k.NameClaim() == hash }
+func (k *namedKey) mayHold(hash string) bool { return k.Hidden || k.claim() == hash }
 
 // erasure takes an erasure in. The claims of names stay taken when a workspace is erased: nobody knows any more of which.
 func (r *rules) erasure(e *events.Event, p *events.Erasure) {
@@ -28,22 +36,11 @@ func (r *rules) erasure(e *events.Event, p *events.Erasure) {
 		r.ofKey(e)
 		return
 	}
-	for id, k := range r.named {
+	for id, k := range r.named.all() {
 		if k.Owner.Workspace == p.Workspace {
-			r.orphans[id] = true
+			r.orphans.put(id, true)
 		}
 	}
-}
-
-// nameHolders are the ids of those that hold the claim of a name.
-func (r *rules) nameHolders() map[string]bool {
-	holders := make(map[string]bool)
-	for name, claim := range r.claims {
-		if name.kind == claimOfName {
-			holders[claim.holder] = true
-		}
-	}
-	return holders
 }
 
 // keyed opens with keys, and what they do not open as it is told.

@@ -17,40 +17,43 @@ import (
 const skew = 5 * time.Minute
 
 // rules hold a history, event by event, against what the ledger can have stored: each event must be one that the ledger
-// decides on the key, webhook, agent or claim as it was before it. It remembers about 150 bytes of a key, 100 of a claim or
-// an agent, and nothing of the events.
+// decides on the key, webhook, agent or claim as it was before it. It remembers some 150 bytes of a key and 100 of a claim or an
+// agent, in files when they are many, and nothing of the events.
 type rules struct {
 	partial bool // the history does not begin with the first event
 	now     time.Time
 	found   func(Finding)
 
-	seed    maphash.Seed
-	keys    keyStates
-	digests map[shortDigest]uint64     // the sequence of the event that a digest came with
-	named   map[uuid.UUID]*namedKey    // those that have their name to themselves
-	orphans map[uuid.UUID]bool         // those whose name was erased with their workspace
-	hooks   map[uuid.UUID]*hookState   // webhooks
-	agents  map[uint64]string          // ids, by the hash of their subject
-	claims  map[claimName]*claimHolder // that are held
-	open    []claimName                // of the last events: they come before the event that they are stored with
-	last    time.Time                  // of the event before
+	seed     maphash.Seed
+	files    *files
+	keys     remembered[keyState]
+	digests  remembered[uint64]    // the sequence of the event that a digest came with, by its first half: two of 2^64 have the same
+	named    remembered[namedKey]  // those that have their name to themselves
+	orphans  remembered[bool]      // those whose name was erased with their workspace
+	hooks    remembered[hookState] // webhooks
+	agents   remembered[bool]      // by their subjects
+	agentIDs remembered[bool]
+	claims   remembered[claim] // that are held
+	holders  remembered[int]   // how many claims of names they hold
+	open     []claimName       // of the last events: they come before the event that they are stored with
+	last     time.Time         // of the event before
 }
 
-// shortDigest is the first half of a digest: two of 2^64 keys have the same.
-type shortDigest [16]byte
-
 type hookState struct {
-	subject uint64
-	hook    ledger.Webhook
-	deleted bool
+	Subject uint64
+	Hook    ledger.Webhook
+	Deleted bool
 }
 
 // claimName is the kind of a claim and its hash.
 type claimName struct{ kind, hash string }
 
-type claimHolder struct {
-	holder   string
-	sequence uint64
+func (c claimName) handle() handle { return handleOf(c.kind, c.hash) }
+
+type claim struct {
+	Kind, Hash string
+	Holder     string
+	Sequence   uint64
 }
 
 // Kinds of claims, see ledger.
@@ -60,19 +63,22 @@ const (
 	claimOfRoot  = "root"
 )
 
-func newRules(partial bool, now time.Time, found func(Finding)) *rules {
+func newRules(partial bool, now time.Time, in *files, found func(Finding)) *rules {
 	return &rules{
-		partial: partial,
-		now:     now,
-		found:   found,
-		seed:    maphash.MakeSeed(),
-		keys:    keyStates{index: make(map[uuid.UUID]uint32)},
-		digests: make(map[shortDigest]uint64),
-		named:   make(map[uuid.UUID]*namedKey),
-		orphans: make(map[uuid.UUID]bool),
-		hooks:   make(map[uuid.UUID]*hookState),
-		agents:  make(map[uint64]string),
-		claims:  make(map[claimName]*claimHolder),
+		partial:  partial,
+		now:      now,
+		found:    found,
+		seed:     maphash.MakeSeed(),
+		files:    in,
+		keys:     remember[keyState]('k', in),
+		digests:  remember[uint64]('d', in),
+		named:    remember[namedKey]('n', in),
+		orphans:  remember[bool]('o', in),
+		hooks:    remember[hookState]('w', in),
+		agents:   remember[bool]('a', in),
+		agentIDs: remember[bool]('i', in),
+		claims:   remember[claim]('c', in),
+		holders:  remember[int]('h', in),
 	}
 }
 
@@ -135,27 +141,27 @@ func (r *rules) subjectHash(subject string) uint64 { return maphash.String(r.see
 
 // key holds an event of a key against what the key was.
 func (r *rules) key(e *events.Event, id uuid.UUID) {
-	state, name := r.keys.get(id), id.String()
+	state, known := r.keys.get(handle(id))
+	name := id.String()
 	created, isCreation := e.Payload.(*events.Created)
 	switch {
-	case state == nil && !isCreation && !r.partial:
+	case !known && !isCreation && !r.partial:
 		r.wrong(e, name, "%s of a key that was not created before", e.Type)
 		return
-	case state != nil && isCreation:
+	case known && isCreation:
 		r.wrong(e, name, "the key is created again")
 		return
-	case state == nil:
-		state = r.keys.add(id)
-		state.subject = r.subjectHash(e.Subject)
+	case !known:
+		state.Subject = r.subjectHash(e.Subject)
 		if !isCreation {
-			state.created, state.flags = toMicros(e.Time), unknown
+			state.Created, state.Flags = toMicros(e.Time), unknown
 		}
-	case state.subject != r.subjectHash(e.Subject):
+	case state.Subject != r.subjectHash(e.Subject):
 		r.wrong(e, name, "the key has another owner than before: %s", e.Subject)
 		return
 	}
 	k := state.key(id)
-	if why := forbidden(&k, e, state.flags&unknown != 0); why != "" {
+	if why := forbidden(&k, e, state.Flags&unknown != 0); why != "" {
 		r.wrong(e, name, "%s", why)
 	}
 	if isCreation {
@@ -166,36 +172,38 @@ func (r *rules) key(e *events.Event, id uuid.UUID) {
 	}
 	next := ledger.Evolve(k, e)
 	state.remember(&next)
+	r.keys.put(handle(id), state)
 	r.name(e, id, &next, isCreation && created.UniqueName)
 }
 
 // digest holds that no two secrets that were ever in the ledger are the same.
 func (r *rules) digest(e *events.Event, name string, d events.Digest) {
-	short := shortDigest(d[:16])
-	if before := r.digests[short]; before != 0 {
+	half := handle(d[:16])
+	if before, ok := r.digests.get(half); ok {
 		r.wrong(e, name, "its digest is that of event %d", before)
 		return
 	}
-	r.digests[short] = e.Sequence
+	r.digests.put(half, e.Sequence)
 }
 
 // name keeps the names of keys that must have theirs to themselves.
 func (r *rules) name(e *events.Event, id uuid.UUID, next *ledger.Key, begins bool) {
 	if begins {
-		k := &namedKey{Key: ledger.Key{ID: id, Owner: next.Owner, Type: next.Type, UniqueName: true}}
+		k := namedKey{Owner: next.Owner, Type: next.Type}
 		k.rename(next.Name)
-		r.named[id] = k
+		r.named.put(handle(id), k)
 		return
 	}
-	k := r.named[id]
-	if k == nil {
+	k, ok := r.named.get(handle(id))
+	if !ok {
 		return
 	}
 	if p, ok := e.Payload.(*events.Updated); ok && p.Name != nil {
 		k.rename(*p.Name)
+		r.named.put(handle(id), k)
 	}
 	if !next.RevokedAt.IsZero() || !next.ErasedAt.IsZero() {
-		delete(r.named, id)
+		r.named.delete(handle(id))
 	}
 }
 

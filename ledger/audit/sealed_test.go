@@ -49,15 +49,12 @@ func TestSealedLines(t *testing.T) {
 	verify := func(file []byte) (found []string) {
 		t.Helper()
 		r, records := read(t, file)
-		v, err := NewVerification(Options{Source: r.Header().Source, Now: testTime(1000), Found: func(f Finding) {
+		v := newVerification(t, Options{Most: 1, Source: r.Header().Source, Now: testTime(1000), Found: func(f Finding) {
 			if !strings.Contains(f.Text, "the claim is held by") { // as it is in the story
 				found = append(found, f.String())
 			}
 		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		err = v.Read(t.Context(), func(yield func(Record, error) bool) {
+		err := v.Read(t.Context(), func(yield func(Record, error) bool) {
 			for _, record := range records {
 				if !yield(record, nil) {
 					return

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -190,7 +191,7 @@ func TestWhatTheLedgerStoresIsRight(t *testing.T) {
 func (w *world) verify(messages []events.Message, record func(*events.Message) audit.Record) {
 	w.t.Helper()
 	v, err := audit.NewVerification(audit.Options{
-		Source: "/keyledger/test", Now: w.now, Found: func(f audit.Finding) { w.t.Errorf("sealed %v: %s", w.personal != nil, &f) },
+		Source: "/keyledger/test", Now: w.now, Folder: w.t.TempDir(), Most: 5, Found: func(f audit.Finding) { w.t.Errorf("sealed %v: %s", w.personal != nil, &f) },
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -202,7 +203,7 @@ func (w *world) verify(messages []events.Message, record func(*events.Message) a
 			}
 		}
 	})
-	if err != nil || v.Size() != uint64(len(messages)) {
+	if err = errors.Join(err, v.Close()); err != nil || v.Size() != uint64(len(messages)) {
 		w.t.Fatal(v.Size(), err)
 	}
 }

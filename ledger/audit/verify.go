@@ -23,6 +23,9 @@ type Options struct {
 	// taken for it, as it is sealed in the leaves.
 	Keys events.Opener
 
+	Folder string // for files that it removes again, of what does not fit into memory; empty: the system's for temporary files
+	Most   int    // how many keys it remembers in memory, and as many digests, claims and agents; 0: 500,000
+
 	Since *ledger.Head // an earlier head, which the events must be in line with; nil: none
 	Now   time.Time    // of this clock; zero: it is asked
 	Found func(Finding)
@@ -30,7 +33,8 @@ type Options struct {
 }
 
 // Verification holds the events of a ledger against its head, an earlier head and the rules of the ledger. It reads each
-// event once. What it remembers of keys is in rules; of the events and the tree it remembers nothing that grows.
+// event once. What it remembers of keys is in memory up to a bound (see Options.Most), else in files; of the events and the tree
+// it remembers nothing that grows.
 type Verification struct {
 	options Options
 	tree    *Tree
@@ -49,7 +53,7 @@ const (
 	denied
 )
 
-// NewVerification gives a Verification that has read no event yet.
+// NewVerification gives a Verification that has read no event yet. Close lets go of its files.
 func NewVerification(o Options) (*Verification, error) {
 	o.From = max(o.From, 1)
 	if o.Now.IsZero() {
@@ -60,10 +64,16 @@ func NewVerification(o Options) (*Verification, error) {
 		return nil, err
 	}
 	v := &Verification{options: o, tree: tree, next: o.From - 1}
-	v.rules = newRules(o.From > 1, o.Now, v.found)
+	if o.Most == 0 {
+		o.Most = 500_000
+	}
+	v.rules = newRules(o.From > 1, o.Now, &files{parent: o.Folder, most: o.Most}, v.found)
 	v.meetSince()
 	return v, nil
 }
+
+// Close removes the files that it made.
+func (v *Verification) Close() error { return v.rules.files.close() }
 
 func (v *Verification) found(f Finding) {
 	v.counts[f.Severity]++
@@ -99,6 +109,7 @@ func (v *Verification) Read(ctx context.Context, records iter.Seq2[Record, error
 	})
 	if err == nil {
 		v.rules.end()
+		err = v.rules.files.err
 	}
 	return err
 }
@@ -127,7 +138,7 @@ func (v *Verification) take(x *examined) error {
 		v.differs(x)
 		v.rules.add(&x.event)
 	}
-	return nil
+	return v.rules.files.err
 }
 
 // differs tells what a line says that its leaf does not.

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -28,20 +31,43 @@ func leaves(list [][]byte) iter.Seq2[Record, error] {
 	}
 }
 
-// findings verifies leaves from one sequence on against the rules, and gives what it finds.
-func findings(t testing.TB, from uint64, before []tlog.Hash, list [][]byte) (found []string) {
+// findings verifies leaves from one sequence on against the rules, and gives what it finds: the same from memory and from
+// files.
+func findings(t testing.TB, from uint64, before []tlog.Hash, list [][]byte) []string {
 	t.Helper()
-	v, err := NewVerification(Options{
-		From: from, Before: before, Now: testTime(1000),
-		Found: func(f Finding) { found = append(found, f.String()) },
-	})
+	var found [2][]string
+	for i, most := range []int{0, 1} {
+		v := newVerification(t, Options{
+			From: from, Before: before, Now: testTime(1000), Most: most,
+			Found: func(f Finding) { found[i] = append(found[i], f.String()) },
+		})
+		if err := v.Read(t.Context(), leaves(list)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := slices.Sorted(slices.Values(found[0])), slices.Sorted(slices.Values(found[1])); !slices.Equal(a, b) {
+		t.Errorf("found from files\n%s\nand from memory\n%s", strings.Join(b, "\n"), strings.Join(a, "\n"))
+	}
+	return found[0]
+}
+
+// newVerification gives a verification that leaves no files behind.
+func newVerification(t testing.TB, o Options) *Verification {
+	t.Helper()
+	o.Folder = t.TempDir()
+	v, err := NewVerification(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Read(t.Context(), leaves(list)); err != nil {
-		t.Fatal(err)
-	}
-	return found
+	t.Cleanup(func() {
+		if err := v.Close(); err != nil {
+			t.Error(err)
+		}
+		if left, err := os.ReadDir(o.Folder); err != nil || len(left) > 0 {
+			t.Errorf("%d files are left behind: %v", len(left), err)
+		}
+	})
+	return v
 }
 
 // expect holds that there is one finding for each of what is wanted, which it contains.
@@ -274,10 +300,7 @@ func TestHeads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var found []string
-			v, err := NewVerification(Options{Since: c.since, Now: testTime(100), Found: func(f Finding) { found = append(found, f.String()) }})
-			if err != nil {
-				t.Fatal(err)
-			}
+			v := newVerification(t, Options{Since: c.since, Now: testTime(100), Found: func(f Finding) { found = append(found, f.String()) }})
 			if err := v.Read(t.Context(), leaves(c.leaves)); err != nil {
 				t.Fatal(err)
 			}
@@ -310,11 +333,8 @@ func TestReadEndsWithItsRecords(t *testing.T) {
 		h.create(t, n)
 	}
 	broken := errors.New("broken")
-	v, err := NewVerification(Options{Found: func(f Finding) { t.Error(f.String()) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = v.Read(t.Context(), func(yield func(Record, error) bool) {
+	v := newVerification(t, Options{Most: 20, Found: func(f Finding) { t.Error(f.String()) }})
+	err := v.Read(t.Context(), func(yield func(Record, error) bool) {
 		for _, leaf := range h.leaves {
 			if !yield(LeafRecord(leaf), nil) {
 				return
@@ -324,5 +344,26 @@ func TestReadEndsWithItsRecords(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || v.Size() != 200 {
 		t.Errorf("%v after %d events", err, v.Size())
+	}
+	if keys, digests := len(v.rules.keys.recent), len(v.rules.digests.recent); keys > 20 || digests > 20 {
+		t.Errorf("%d keys and %d digests are in memory, at most 20 should be", keys, digests)
+	}
+}
+
+// TestFilesThatCannotBeMade: what was forgotten is no finding, and no verification.
+func TestFilesThatCannotBeMade(t *testing.T) {
+	h := newHistory(t)
+	for n := range 3 {
+		h.create(t, n)
+	}
+	v, err := NewVerification(Options{Folder: filepath.Join(t.TempDir(), "missing"), Most: 1, Found: func(f Finding) { t.Error(f.String()) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Read(t.Context(), leaves(h.leaves)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("without its files: %v", err)
+	}
+	if err := v.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -1,0 +1,196 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// handle is what something is remembered by: its UUID, or half a SHA-256.
+type handle [16]byte
+
+// handleOf is the handle of what has a name of several parts.
+func handleOf(parts ...string) handle {
+	h := sha256.New()
+	for _, part := range parts {
+		io.WriteString(h, part)
+		h.Write([]byte{0})
+	}
+	return handle(h.Sum(nil)[:len(handle{})])
+}
+
+// remembered is what is known of the things of one kind. At most files.most of them are in memory, the last ones that were
+// put; when there are more, they go into files. So what a verification takes of memory has a bound, and no ledger is too
+// large for it.
+type remembered[V any] struct {
+	kind   byte // tells its entries in files from others
+	files  *files
+	recent map[handle]V
+}
+
+func remember[V any](kind byte, in *files) remembered[V] {
+	return remembered[V]{kind: kind, files: in, recent: make(map[handle]V)}
+}
+
+func (r *remembered[V]) get(h handle) (v V, ok bool) {
+	if v, ok = r.recent[h]; ok || r.files.db == nil {
+		return v, ok
+	}
+	packed, closer, err := r.files.db.Get(r.key(h))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return v, false
+	}
+	if err == nil {
+		err = errors.Join(msgpack.Unmarshal(packed, &v), closer.Close())
+	}
+	r.files.fail(err)
+	return v, err == nil
+}
+
+func (r *remembered[V]) put(h handle, v V) {
+	r.recent[h] = v
+	if len(r.recent) > r.files.most {
+		r.files.fail(r.spill())
+	}
+}
+
+func (r *remembered[V]) delete(h handle) {
+	delete(r.recent, h)
+	if r.files.db != nil {
+		r.files.fail(r.files.db.Delete(r.key(h), pebble.NoSync))
+	}
+}
+
+// all gives everything, in no order. Others of other kinds may be put and deleted meanwhile.
+func (r *remembered[V]) all() iter.Seq2[handle, V] {
+	return func(yield func(handle, V) bool) {
+		if r.files.db == nil {
+			for h, v := range r.recent {
+				if !yield(h, v) {
+					return
+				}
+			}
+			return
+		}
+		r.files.fail(r.scan(yield))
+	}
+}
+
+// scan gives everything from files.
+func (r *remembered[V]) scan(yield func(handle, V) bool) error {
+	if err := r.spill(); err != nil {
+		return err
+	}
+	i, err := r.files.db.NewIter(&pebble.IterOptions{LowerBound: []byte{r.kind}, UpperBound: []byte{r.kind + 1}})
+	if err != nil {
+		return err
+	}
+	for more := i.First(); more; more = i.Next() {
+		var v V
+		if err := msgpack.Unmarshal(i.Value(), &v); err != nil {
+			return errors.Join(err, i.Close())
+		}
+		if !yield(handle(i.Key()[1:]), v) {
+			break
+		}
+	}
+	return errors.Join(i.Error(), i.Close())
+}
+
+// spill moves what is in memory into files.
+func (r *remembered[V]) spill() error {
+	if err := r.files.open(); err != nil {
+		return err
+	}
+	const batchSize = 1 << 20
+	batch := r.files.db.NewBatch()
+	defer func() { batch.Close() }()
+	var packed bytes.Buffer
+	encoder := msgpack.NewEncoder(&packed)
+	for h, v := range r.recent {
+		packed.Reset()
+		if err := encoder.Encode(v); err != nil {
+			return err
+		}
+		if err := batch.Set(r.key(h), packed.Bytes(), nil); err != nil {
+			return err
+		}
+		if batch.Len() > batchSize {
+			if err := batch.Commit(pebble.NoSync); err != nil {
+				return err
+			}
+			batch.Reset()
+		}
+	}
+	clear(r.recent)
+	return batch.Commit(pebble.NoSync)
+}
+
+func (r *remembered[V]) key(h handle) []byte { return append([]byte{r.kind}, h[:]...) }
+
+// files hold what is remembered and does not fit into memory, in a folder of their own that is made when it is needed. The
+// first thing that goes wrong is kept: from then on nothing that they say counts.
+type files struct {
+	parent string // of the folder; empty: that of the system for temporary files
+	most   int    // how many of each kind are in memory
+	folder string
+	db     *pebble.DB // nil: everything is in memory
+	err    error
+}
+
+func (f *files) fail(err error) {
+	if f.err == nil && err != nil {
+		f.err = fmt.Errorf("audit: what the rules remember: %w", err)
+	}
+}
+
+func (f *files) open() (err error) {
+	if f.db != nil {
+		return nil
+	}
+	if f.folder, err = os.MkdirTemp(f.parent, "keyledger-audit-"); err != nil {
+		return err
+	}
+	const size = 32 << 20 // of what is to be written, and of what was read
+	options := &pebble.Options{
+		FormatMajorVersion: pebble.FormatNewest,
+		DisableWAL:         true, // nobody opens them again
+		MemTableSize:       size,
+		CacheSize:          3 * size, // Pebble takes the memtables off it: the one in use and the one before
+		Logger:             silent{},
+	}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	f.db, err = pebble.Open(f.folder, options)
+	return err
+}
+
+// close removes the files.
+func (f *files) close() error {
+	if f.folder == "" {
+		return nil
+	}
+	var err error
+	if f.db != nil {
+		err = f.db.Close()
+	}
+	return errors.Join(err, os.RemoveAll(f.folder))
+}
+
+// silent drops what Pebble tells: its errors are returned too.
+type silent struct{}
+
+func (silent) Infof(string, ...any)  {}
+func (silent) Errorf(string, ...any) {}
+func (silent) Fatalf(format string, arguments ...any) {
+	panic(fmt.Sprintf(format, arguments...))
+}

@@ -38,16 +38,6 @@ type extended struct {
 	Disk       float64 `json:"disk_mib"`
 }
 
-// spreads are the totals of keys, and over how many partitions each is spread.
-var spreads = []struct {
-	keys       float64
-	partitions []int
-}{
-	{10e6, []int{1, 4, 16}},
-	{100e6, []int{16, 64, 256}},
-	{1e9, []int{64, 256, 1024}},
-}
-
 // extrapolate extends what was measured.
 func extrapolate(measured []*partition) *beyond {
 	through := func(value func(*partition) float64) line { return fit(measured, value) }
@@ -57,7 +47,14 @@ func extrapolate(measured []*partition) *beyond {
 		Start:    through(func(p *partition) float64 { return p.Start }),
 		Disk:     through(func(p *partition) float64 { return p.Disk }),
 	}
-	for _, s := range spreads {
+	for _, s := range []struct {
+		keys       float64
+		partitions []int
+	}{
+		{10e6, []int{1, 4, 16}},
+		{100e6, []int{16, 64, 256}},
+		{1e9, []int{64, 256, 1024}},
+	} {
 		for _, n := range s.partitions {
 			mean, skew := s.keys/float64(n), skewOf(n)
 			b.Extended = append(b.Extended, extended{

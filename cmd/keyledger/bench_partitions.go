@@ -11,9 +11,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// partitionCounts are over how many ledgers the same number of keys is spread.
-var partitionCounts = [...]int{1, 2, 4}
-
 // partition is a ledger of its own, with its stream, its views and its process, and what it takes.
 type partition struct {
 	Of      int     `json:"of"` // so many
@@ -31,8 +28,9 @@ func measurePartitions(ctx context.Context, b *bench) (figure, error) {
 		return figure{}, err
 	}
 	var all []*partition
-	for i, count := range partitionCounts {
-		b.step(i, len(partitionCounts))
+	counts := [...]int{1, 2, 4}
+	for i, count := range counts {
+		b.step(i, len(counts))
 		list, err := b.spread(ctx, count)
 		if err != nil {
 			return figure{}, err

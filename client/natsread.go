@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,8 +23,10 @@ const (
 	ledgerStream = "LEDGER"
 	pullBatch    = 4096             // messages of one pull
 	pullExpires  = 30 * time.Second // after which a pull is made anew
-	heartbeat    = time.Second      // within which a pull shows that it is alive
+	heartbeat    = time.Second / 2  // within which a pull shows that it is alive
 	natsTimeout  = 5 * time.Second  // of one request, and of silence
+
+	firstHeartbeat = time.Second / 10 // in the first pull of a session, which lasts ten of them
 )
 
 // natsReader reads the events of an owner over NATS, one session after another.
@@ -37,7 +40,7 @@ type natsReader struct {
 	scope func(Owner)               // whose events are read, before any is; may be nil
 	event func(*events.Event) error // an event
 	wants func(events.Type) bool    // nil: all; of others the body is not read
-	heard func(time.Time)           // nothing is missing up to this time
+	heard func(time.Time)           // nothing is missing up to this time; may be nil
 	level func() error              // there is no more for now
 }
 
@@ -120,9 +123,10 @@ type natsSession struct {
 	consumer jetstream.Consumer
 	made     time.Time // of the consumer: nobody else's of the same name has it
 	count    uint64    // messages of the consumer that came
-	goal     uint64    // messages after which nothing is missing up to goalAt
-	goalAt   time.Time
-	again    bool // the first event is one that was read before
+	again    bool      // the first event is one that was read before
+	asked    time.Time // when the state of the consumer was asked for last
+	next     mark      // the first one that is not reached
+	later    mark      // the last one after it
 }
 
 // open makes the consumer.
@@ -137,13 +141,12 @@ func (s *natsSession) open(ctx context.Context, filter string) error {
 	if from := s.at.from(); from > 0 {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
 	}
-	s.goalAt = time.Now()
 	var err error
 	if s.consumer, err = s.lease.take(ctx, s.js, s.self.key, config); err != nil {
 		return err
 	}
 	info := s.consumer.CachedInfo()
-	s.made, s.goal = info.Created, info.NumPending
+	s.made = info.Created
 	if s.at.next == 0 {
 		s.at.next = info.Delivered.Stream + 1
 	}
@@ -153,7 +156,6 @@ func (s *natsSession) open(ctx context.Context, filter string) error {
 	case s.again:
 		return final(ErrLedger)
 	}
-	s.heard(s.goalAt)
 	return s.level()
 }
 
@@ -161,18 +163,12 @@ func (s *natsSession) open(ctx context.Context, filter string) error {
 func (s *natsSession) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), heartbeat)
 	defer cancel()
-	if s.nc.IsConnected() && s.isOurs(ctx) == nil {
+	if !s.nc.IsConnected() {
+		return
+	}
+	if _, _, err := s.info(ctx); err == nil { // it is ours
 		_ = s.js.DeleteConsumer(ctx, ledgerStream, s.consumer.CachedInfo().Name)
 	}
-}
-
-// isOurs fails when the consumer is not the one that this session has made. Consumers of the same key share eight names.
-func (s *natsSession) isOurs(ctx context.Context) error {
-	info, err := s.consumer.Info(ctx)
-	if err == nil && !info.Created.Equal(s.made) {
-		err = errors.New("client: another process has taken the consumer")
-	}
-	return err
 }
 
 // pull asks for messages and takes them until they, or the time of the pull, are used up. A pull is answered by one
@@ -186,19 +182,22 @@ func (s *natsSession) pull(ctx context.Context) error {
 	leave := func() { _ = answers.Unsubscribe() } // it fails only when that is done already
 	defer leave()
 	defer context.AfterFunc(ctx, leave)() // ends the wait for the next message
-	request := fmt.Appendf(nil, `{"batch":%d,"expires":%d,"idle_heartbeat":%d}`, pullBatch, pullExpires, heartbeat)
+	expires, idle := pullExpires, heartbeat
+	if s.asked.IsZero() {
+		expires, idle = 10*firstHeartbeat, firstHeartbeat
+	}
+	request := fmt.Appendf(nil, `{"batch":%d,"expires":%d,"idle_heartbeat":%d}`, pullBatch, expires, idle)
 	subject := "$JS.API.CONSUMER.MSG.NEXT." + ledgerStream + "." + s.consumer.CachedInfo().Name
 	if err := s.nc.PublishRequest(subject, inbox, request); err != nil {
 		return err
 	}
-	asked := time.Now()
 	for ours, left := false, pullBatch; left > 0; {
 		m, err := answers.NextMsg(natsTimeout)
 		if err != nil {
 			return err
 		}
 		if !ours {
-			if err := s.isOurs(ctx); err != nil {
+			if err := s.ask(ctx); err != nil {
 				return err
 			}
 			ours = true
@@ -212,7 +211,10 @@ func (s *natsSession) pull(ctx context.Context) error {
 			return fmt.Errorf("client: NATS ends the pull: %s %s", status, m.Header.Get("Description"))
 		default:
 			left--
-			err = s.message(m, asked)
+			err = s.message(m)
+		}
+		if err == nil {
+			err = s.askAgain(ctx)
 		}
 		if err != nil {
 			return err
@@ -221,17 +223,19 @@ func (s *natsSession) pull(ctx context.Context) error {
 	return nil
 }
 
-// beat takes a heartbeat, which tells how many messages there were.
+// beat takes a heartbeat, which tells how many messages there were, and up to where the consumer has looked for them.
 func (s *natsSession) beat(m *nats.Msg) error {
 	if count := m.Header.Get("Nats-Last-Consumer"); count != fmt.Sprint(s.count) {
 		return fmt.Errorf("client: a message was lost: %d of %s came", s.count, count)
 	}
-	s.heard(time.Now())
+	if sequence, err := strconv.ParseUint(m.Header.Get("Nats-Last-Stream"), 10, 64); err == nil {
+		s.reach(sequence)
+	}
 	return nil
 }
 
-// message takes an event, which a pull at the time asked has brought.
-func (s *natsSession) message(m *nats.Msg, asked time.Time) error {
+// message takes an event.
+func (s *natsSession) message(m *nats.Msg) error {
 	meta, err := m.Metadata()
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
@@ -256,13 +260,9 @@ func (s *natsSession) message(m *nats.Msg, asked time.Time) error {
 			return err
 		}
 	}
+	s.reach(meta.Sequence.Stream)
 	if meta.NumPending == 0 {
-		s.heard(time.Now())
 		return s.level()
-	}
-	if s.count >= s.goal { // there is always more: what there was when this was asked for is the next goal
-		s.heard(s.goalAt)
-		s.goal, s.goalAt = s.count+meta.NumPending, asked
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func reading() (s *natsSession, got, heard *int) {
 			heard: func(time.Time) { *heard++ },
 			level: func() error { return nil },
 		},
-		count: 3, goal: 5,
+		count: 3,
 	}, got, heard
 }
 
@@ -69,7 +69,7 @@ func TestMessages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, got, _ := reading()
-			err := s.message(delivered(t, test.count, test.sequence, 0, test.change), time.Now())
+			err := s.message(delivered(t, test.count, test.sequence, 0, test.change))
 			var end *finalError
 			if (err != nil) != test.fails || errors.As(err, &end) != test.final {
 				t.Fatalf("got %v, final is %v", err, end != nil)
@@ -85,22 +85,52 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-// TestHeard: a reader is level when nothing is pending, with a heartbeat that has counted as many, and, where there is
-// always more, when it has what there was.
+// TestHeard: nothing is missing up to a time when the consumer has come to where the ledger ended then: with a message, with
+// a heartbeat that has counted as many, or by its state. A heartbeat alone shows nothing.
 func TestHeard(t *testing.T) {
 	s, _, heard := reading()
-	for i, want := range []int{0, 1, 1} { // pending at first: up to number 5
-		if err := s.message(delivered(t, 4+i, 12+i, 100, nil), time.Now()); err != nil || *heard != want {
-			t.Fatalf("after message %d: heard %d, want %d, %v", 4+i, *heard, want, err)
+	expect := func(what string, want int, err error) {
+		t.Helper()
+		if err != nil || *heard != want {
+			t.Fatalf("%s: heard %d, want %d, %v", what, *heard, want, err)
 		}
 	}
-	beat := func(count string) error {
-		return s.beat(&nats.Msg{Header: nats.Header{"Nats-Last-Consumer": {count}}})
+	beat := func(count, sequence string) error {
+		return s.beat(&nats.Msg{Header: nats.Header{"Nats-Last-Consumer": {count}, "Nats-Last-Stream": {sequence}}})
 	}
-	if err := beat("6"); err != nil || *heard != 2 {
-		t.Fatalf("heard %d, %v", *heard, err)
-	}
-	if err := beat("7"); err == nil || *heard != 2 {
+	expect("a heartbeat without a mark", 0, beat("3", "900"))
+	s.next, s.later = mark{time.Now(), 13}, mark{time.Now(), 20}
+	expect("a message before the mark", 0, s.message(delivered(t, 4, 12, 0, nil)))
+	expect("a heartbeat before the mark", 0, beat("4", "12"))
+	expect("the message of the mark", 1, s.message(delivered(t, 5, 13, 100, nil)))
+	expect("a heartbeat before the next one", 1, beat("5", "19"))
+	expect("a heartbeat at the next one", 2, beat("5", "20"))
+	expect("one more without a mark", 2, beat("5", "21"))
+	s.next = mark{time.Now(), 22}
+	if err := beat("6", "22"); err == nil || *heard != 2 {
 		t.Fatal("a lost message is not seen")
+	}
+}
+
+// TestMark: a mark is as old as the node says, counted from when it was asked; without one there is an error.
+func TestMark(t *testing.T) {
+	asked := time.Now()
+	header := func(age, last string) nats.Header {
+		h := nats.Header{}
+		h.Set(events.HeaderAge, age)
+		h.Set(events.HeaderLast, last)
+		return h
+	}
+	m, err := parseMark(header("1500", "42"), asked)
+	if err != nil || m != (mark{asked.Add(-1500 * time.Millisecond), 42}) {
+		t.Fatal(m, err)
+	}
+	if m, err = parseMark(header("-3", "42"), asked); err != nil || m.at.After(asked) {
+		t.Fatal(m, err) // a clock was set back
+	}
+	for _, h := range []nats.Header{nil, header("", "42"), header("1", ""), header("x", "42"), header("1", "-1")} {
+		if m, err := parseMark(h, asked); err == nil {
+			t.Errorf("%v gives %v", h, m)
+		}
 	}
 }

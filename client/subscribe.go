@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"keyledger/events"
 )
@@ -74,7 +73,6 @@ func (c *Client) subscribeNATS(ctx context.Context, filter *EventFilter, at *pla
 		client: c, at: at,
 		owner: Owner{WorkspaceID: filter.WorkspaceID, OrgID: filter.OrgID, AgentID: filter.AgentID},
 		wants: filter.wants,
-		heard: func(time.Time) {},
 		event: func(e *events.Event) error {
 			shown, err := newEvent(e)
 			if err != nil {

@@ -31,8 +31,9 @@ type VerifierOptions struct {
 	// are NotFound.
 	WorkspaceID, OrgID, AgentID string
 
-	// MaxStaleness is how long the Verifier goes on answering, to about 50 ms, when it hears nothing from the ledger,
-	// not even that there is nothing new: DefaultMaxStaleness when 0. What NATS shows every second keeps it fresh.
+	// MaxStaleness is how long the Verifier goes on answering, to about 50 ms, after the last moment of which it knows
+	// the whole ledger: DefaultMaxStaleness when 0. A node tells it twice a second as of when it knows the ledger itself,
+	// which is up to 2 s ago in a cluster; so less than 4 s is short there.
 	MaxStaleness time.Duration
 
 	// TokenPrefix is the server's --token-prefix, "kl" when empty: a mistyped token is then Malformed, not NotFound.
@@ -55,7 +56,7 @@ type VerifierOptions struct {
 // within milliseconds. Its token needs the scopes ledger:events:read and ledger:keys:verify.
 //
 // It fails closed: it answers an error, never Valid, before it has read the whole ledger (ErrNotReady), when it has heard
-// nothing for MaxStaleness (ErrStale), and for good when its own token may not read any more (an *Error), when the ledger
+// nothing for MaxStaleness, or only from a node that has not heard the ledger either (ErrStale), and for good when its own token may not read any more (an *Error), when the ledger
 // is another one (ErrLedger), or when there is an event that this program is too old for (an *events.UnknownError).
 //
 // It may be used by many goroutines. A key takes about 110 bytes, and as much again for each token that it had before.

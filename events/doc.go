@@ -32,6 +32,13 @@
 //
 // Actor and request id are 1 to 128 visible ASCII characters.
 //
+// What a subscriber is answered about a consumer of its own (CONSUMER.CREATE, CONSUMER.INFO) has two headers more:
+//
+//	Keyledger-Age          how many milliseconds ago the node knew the whole ledger
+//	Keyledger-Last         a sequence after which there was none then
+//
+// Heartbeats of a consumer tell what its own server has. A consumer that has come to Keyledger-Last has all there was at that time.
+//
 // # Bodies
 //
 // A body is one MessagePack map and nothing after it. Names are strings, and ascend bytewise, so that none comes twice.

@@ -19,6 +19,13 @@ const (
 	HeaderRequestID = "Keyledger-Request-Id"
 )
 
+// Names of headers in what a node answers to the requests of a subscriber about its consumers: how many milliseconds ago the
+// node knew the whole ledger, and a sequence after which there was none then. Both are absent when it does not know.
+const (
+	HeaderAge  = "Keyledger-Age"
+	HeaderLast = "Keyledger-Last"
+)
+
 const (
 	timeFormat    = "2006-01-02T15:04:05.000000Z" // RFC 3339, UTC, microseconds
 	maxHeaderText = 128

@@ -143,6 +143,13 @@ func (s *Service) fresh(now time.Time) error {
 	return nil
 }
 
+// Known tells how long ago this node knew the whole ledger, and a sequence after which there was none then. ok is false when
+// it never did.
+func (s *Service) Known() (age time.Duration, last uint64, ok bool) {
+	at := s.state.Heard() // before the position, which has all that there was at that time
+	return s.clock().Sub(at), s.state.Position(), !at.IsZero()
+}
+
 // lookup finds the key of a digest. What is not there while this node is behind may just have come to another one, so
 // it is looked for once more after a short wait.
 func (s *Service) lookup(ctx context.Context, d Digest) (k Key, previous, ok bool, err error) {

@@ -131,7 +131,8 @@ type bench struct {
 	raw     *rawStream
 	cluster *benchCluster
 
-	exported bool // the ledger, to a file
+	exported bool    // the ledger, to a file
+	beyond   *beyond // what partitions would take, once measured
 }
 
 // measure seeds the ledger and runs the rows.
@@ -158,6 +159,7 @@ func (b *bench) measure(ctx context.Context) (*benchReport, error) {
 		f.settle(r.target)
 		report.Figures = append(report.Figures, f)
 	}
+	report.Beyond = b.beyond
 	return report, nil
 }
 

@@ -121,6 +121,7 @@ type benchReport struct {
 	Seconds float64  `json:"seconds"`
 	Rounds  int      `json:"rounds"`
 	Figures []figure `json:"figures"`
+	Beyond  *beyond  `json:"partitions,omitempty"`
 }
 
 // failed is an error when a request was answered wrongly.
@@ -149,7 +150,10 @@ func (r *benchReport) writeTable(w io.Writer) error {
 	for i := range r.Figures {
 		fmt.Fprintf(table, "%s\t%s\n", r.Figures[i].Name, r.Figures[i].Measures)
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil || r.Beyond == nil {
+		return err
+	}
+	return r.Beyond.writeTable(w)
 }
 
 func (f *figure) verdict() string {

@@ -44,6 +44,7 @@ func benchRows() []row {
 		{"cluster-revoke", "revoke acknowledged by one node of 3 → another one refuses, p99", target{valueBelow: 50}, measureClusterRevoke(0.99)},
 		{"cluster-revoke-max", "the same, the slowest", target{valueBelow: 1000}, measureClusterRevoke(1)},
 		{"leader-killed", "leader of 3 nodes killed → a create is acknowledged again", target{valueBelow: 5}, measureLeaderKilled},
+		{"partitions", "memory of one partition more, without its keys: by a line through ledgers of all, half and a quarter of the keys", target{}, measurePartitions},
 	}
 }
 

@@ -29,7 +29,7 @@ func onNode(t *testing.T, n *clustertest.Node) *client.Client {
 // TestCluster: nodes without a NATS beside them are one ledger, which goes on when nodes are restarted, killed and added,
 // and answers nothing that it cannot know.
 func TestCluster(t *testing.T) {
-	c := clustertest.Start(t, clustertest.Options{})
+	c := clustertest.Start(t, clustertest.Options{Args: []string{"--nats-listen", "127.0.0.1:0"}})
 	for _, part := range []struct {
 		name string
 		test func(*testing.T, *clustertest.Cluster)
@@ -38,6 +38,7 @@ func TestCluster(t *testing.T) {
 		{"RollingRestart", rollingRestart},
 		{"LeaderKilled", leaderKilled},
 		{"NoMajority", noMajority},
+		{"VerifiersAlone", verifiersAlone},
 		{"NodeAdded", nodeAdded},
 		{"OtherFolders", otherFolders},
 	} {

@@ -2,8 +2,17 @@
 
 package main
 
+import "time"
+
 // How large the ledgers of TestMany… are.
 const (
 	manyEvents = 100_000
 	manyAgents = 100_000
+)
+
+const (
+	// memoryTime is how long TestMemoryUnderLoad takes.
+	memoryTime = 10 * time.Minute
+	// memorySlack is what the process may take more of than keys explain, in MiB: garbage, and caches that are still not full.
+	memorySlack = 64
 )

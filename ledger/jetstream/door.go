@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"keyledger/events"
 )
 
 // Subscribers are in an account of their own, without JetStream. Were they in the account of the ledger, permissions on
@@ -44,13 +47,14 @@ const maxPendingAcks = 20_000
 // door passes requests of subscribers on to JetStream. It keeps nothing.
 type door struct {
 	nc      *nats.Conn
-	answers string // where the API answers to, before the rest of the subscriber's inbox
+	answers string                                           // where the API answers to, before the rest of the subscriber's inbox
+	known   func() (age time.Duration, last uint64, ok bool) // of the ledger, by this node
 	subs    []*nats.Subscription
 }
 
 // openDoor starts to pass requests on.
-func openDoor(nc *nats.Conn) (*door, error) {
-	d := &door{nc: nc, answers: nc.NewInbox() + "."}
+func openDoor(nc *nats.Conn, known func() (time.Duration, uint64, bool)) (*door, error) {
+	d := &door{nc: nc, answers: nc.NewInbox() + ".", known: known}
 	var errs [3]error
 	d.subs = make([]*nats.Subscription, len(errs))
 	d.subs[0], errs[0] = nc.QueueSubscribe(doorPrefix+apiConsumer+">", doorQueue, d.request)
@@ -105,9 +109,18 @@ func (d *door) request(m *nats.Msg) {
 	_ = d.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: reply, Data: data}) // who gets no answer asks again
 }
 
-// answer brings an answer of the API to the subscriber who asked.
+// answer brings an answer of the API to the subscriber who asked, and tells as of when this node knows the ledger: a
+// consumer goes on with its heartbeats when its server has lost the majority.
 func (d *door) answer(m *nats.Msg) {
-	_ = d.nc.PublishMsg(&nats.Msg{Subject: SubscriberInbox + strings.TrimPrefix(m.Subject, d.answers), Header: m.Header, Data: m.Data})
+	told := &nats.Msg{Subject: SubscriberInbox + strings.TrimPrefix(m.Subject, d.answers), Header: m.Header, Data: m.Data}
+	if age, last, ok := d.known(); ok {
+		if told.Header == nil {
+			told.Header = nats.Header{}
+		}
+		told.Header.Set(events.HeaderAge, strconv.FormatInt(age.Milliseconds(), 10))
+		told.Header.Set(events.HeaderLast, strconv.FormatUint(last, 10))
+	}
+	_ = d.nc.PublishMsg(told)
 }
 
 // consumerIn gives the name of the consumer that a request is about, if it is one of those that pass.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,20 @@ type house struct {
 	js   natsjs.JetStream
 	root ledger.Call
 	logs *syncBuffer
+	ears *ears
+}
+
+// ears is a State that can be made to have heard nothing.
+type ears struct {
+	ledger.State
+	deaf atomic.Bool
+}
+
+func (e *ears) Heard() time.Time {
+	if e.deaf.Load() {
+		return time.Time{}
+	}
+	return e.State.Heard()
 }
 
 // syncBuffer is a buffer that is read while it is written to.
@@ -86,7 +101,8 @@ func (h *house) settle(o jetstream.Options) {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(l.Close)
-	h.Service = ledger.New(ledger.Config{Log: l, State: ledgertest.Follow(h.t, l, time.Now), MaxStaleness: time.Hour})
+	h.ears = &ears{State: ledgertest.Follow(h.t, l, time.Now)}
+	h.Service = ledger.New(ledger.Config{Log: l, State: h.ears, MaxStaleness: time.Hour})
 	issued, _, err := h.Bootstrap(h.t.Context(), ledger.Secret{})
 	if err != nil {
 		h.t.Fatal(err)

@@ -30,6 +30,7 @@ type held struct {
 	key    uuid.UUID
 	digest ledger.Digest
 	until  time.Time // when the server ends the connection by itself; zero: not known
+	why    error     // it is disconnected
 }
 
 // Subscribers let the holders of keys into NATS to read the events of what is theirs, and out again when their keys end.
@@ -49,7 +50,7 @@ type Subscribers struct {
 // open opens the door on a connection to the ledger's account.
 func (s *Subscribers) open(nc *nats.Conn) (err error) {
 	s.nc, s.held = nc, make(map[link]held)
-	s.door, err = openDoor(nc)
+	s.door, err = openDoor(nc, s.service.Known)
 	return err
 }
 
@@ -69,8 +70,8 @@ func (s *Subscribers) admit(ctx context.Context, l link, token string, origin ev
 	return g, &p, nil
 }
 
-// Run looks at the keys of the connected subscribers, and disconnects those whose keys do not allow it any more, until
-// ctx ends. Then it lets nobody in.
+// Run looks at the keys of the connected subscribers, and disconnects those whose keys do not allow it any more, and all of
+// them while this node is stale, until ctx ends. Then it lets nobody in.
 func (s *Subscribers) Run(ctx context.Context) error {
 	defer s.door.close()
 	defer s.stop()
@@ -96,27 +97,33 @@ func (s *Subscribers) ended(ctx context.Context, now time.Time) map[link]held {
 	for l, h := range s.held {
 		if s.gone(l) || !h.until.IsZero() && now.After(h.until) {
 			delete(s.held, l)
-		} else if !s.stillAllowed(ctx, h.digest) {
+		} else if err := s.allowed(ctx, h.digest); err != nil {
 			delete(s.held, l)
+			h.why = err
 			list[l] = h
 		}
 	}
 	return list
 }
 
-// stillAllowed looks at the key of a token. While the node cannot tell, it stays as it was.
-func (s *Subscribers) stillAllowed(ctx context.Context, d ledger.Digest) bool {
+// allowed is why the holder of a token may not be connected any more. A node that is stale cannot tell, and what it sends may
+// be all that its own part of a cluster has.
+func (s *Subscribers) allowed(ctx context.Context, d ledger.Digest) error {
 	p, err := s.service.Renew(ctx, d)
-	if err != nil {
-		return ledger.CodeOf(err) != ledger.CodeUnauthenticated
+	switch ledger.CodeOf(err) {
+	case "":
+		_, err = newGrant(&p)
+		return err
+	case ledger.CodeUnauthenticated, ledger.CodeStale:
+		return err
+	default:
+		return nil // nobody can tell: it stays as it was
 	}
-	_, err = newGrant(&p)
-	return err == nil
 }
 
 // end disconnects a subscriber.
 func (s *Subscribers) end(l link, h held) {
-	s.log.Info("a subscriber is disconnected: its key allows it no more", "key", h.key)
+	s.log.Info("a subscriber is disconnected", "key", h.key, "because", h.why)
 	if err := s.disconnect(l); err != nil && !s.gone(l) {
 		s.log.Warn("a subscriber could not be disconnected", "key", h.key, "error", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -220,6 +221,36 @@ func TestSubscribersDisconnected(t *testing.T) {
 				t.Error("another subscriber was disconnected too")
 			}
 		})
+	}
+}
+
+// TestSubscribersOfADeafNode: who reads from a node that does not hear the ledger is disconnected, and not let in, since the
+// heartbeats of a consumer go on. Before and after, answers tell as of when the node knows the ledger.
+func TestSubscribersOfADeafNode(t *testing.T) {
+	h := newHouse(t)
+	k := h.key(ledger.Owner{Workspace: "acme"}, ledger.ScopeEvents)
+	r := h.connect(k)
+	r.read(natsjs.ConsumerConfig{Name: r.key, FilterSubject: "ledger.acme.>", AckPolicy: natsjs.AckNonePolicy})
+	h.ears.deaf.Store(true)
+	select {
+	case <-r.closed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it is still connected")
+	}
+	if nc, err := nats.Connect(h.url, nats.Token(k.Token.Reveal())); !errors.Is(err, nats.ErrAuthorization) {
+		if err == nil {
+			nc.Close()
+		}
+		t.Fatalf("to connect gives %v", err)
+	}
+	h.ears.deaf.Store(false)
+	answer, err := h.connect(k).Request("$JS.API.CONSUMER.INFO.LEDGER."+r.key, nil, 10*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	age, err := strconv.Atoi(answer.Header.Get(events.HeaderAge))
+	if err != nil || age < 0 || age > 60_000 || answer.Header.Get(events.HeaderLast) != strconv.FormatUint(k.Key.Sequence, 10) {
+		t.Errorf("the answer has %v, %v", answer.Header, err)
 	}
 }
 

@@ -38,10 +38,9 @@ type Options struct {
 
 // Cluster is some nodes, running or not.
 type Cluster struct {
-	Nodes  []*Node
-	binary string
-	args   []string
-	root   string // of the data folders of the test
+	Nodes []*Node
+	args  []string
+	root  string // of the data folders of the test
 }
 
 // New makes a cluster whose nodes do not run yet. They end with the test, which shows their logs when it has failed.
@@ -53,12 +52,12 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Binary == "" {
 		o.Binary = "keyledger"
 	}
-	c := &Cluster{binary: o.Binary, args: o.Args, root: t.TempDir()}
+	c := &Cluster{args: o.Args, root: t.TempDir()}
 	addresses := FreeAddresses(t, 2*o.Nodes)
 	for i := range o.Nodes {
 		n := &Node{
 			Name: fmt.Sprint("node-", i+1), Data: filepath.Join(c.root, fmt.Sprint("node-", i+1)),
-			URL: "http://" + addresses[i], Peers: addresses[o.Nodes+i], cluster: c,
+			URL: "http://" + addresses[i], Peers: addresses[o.Nodes+i], Binary: o.Binary, cluster: c,
 		}
 		if o.Data != nil {
 			n.Data = o.Data(i)
@@ -100,7 +99,7 @@ func (c *Cluster) Add(t testing.TB) *Node {
 	name := fmt.Sprint("node-", len(c.Nodes)+1)
 	n := &Node{
 		Name: name, Data: filepath.Join(c.root, name),
-		URL: "http://" + addresses[0], Peers: addresses[1], routes: c.Nodes[0].routes, cluster: c,
+		URL: "http://" + addresses[0], Peers: addresses[1], Binary: c.Nodes[0].Binary, routes: c.Nodes[0].routes, cluster: c,
 	}
 	c.Nodes = append(c.Nodes, n)
 	return n

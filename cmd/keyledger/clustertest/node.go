@@ -21,6 +21,8 @@ type Node struct {
 	URL   string // of its API
 	Peers string // its address for the other nodes
 
+	Binary string // its program at the next start
+
 	cluster *Cluster
 	routes  string
 	cmd     *exec.Cmd
@@ -51,7 +53,7 @@ func (n *Node) Start(t testing.TB, args ...string) {
 func (n *Node) Run(t testing.TB, args ...string) {
 	t.Helper()
 	// Not with the context of the test, which ends before its cleanups: they end the process.
-	n.cmd = exec.CommandContext(context.Background(), n.cluster.binary, append(args, n.PeerArgs()...)...)
+	n.cmd = exec.CommandContext(context.Background(), n.Binary, append(args, n.PeerArgs()...)...)
 	n.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+RootToken, "KEYLEDGER_SECRET="+Secret)
 	n.cmd.Stderr = &n.log
 	if err := n.cmd.Start(); err != nil {

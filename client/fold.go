@@ -1,6 +1,7 @@
 package client
 
 import (
+	"math"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,7 +25,7 @@ func (t *replica) fold(e *events.Event) {
 			expire(r, previous, p.ExpiresAt)
 		})
 	case *events.Rotated:
-		t.rotate(p)
+		t.rotate(e.Time, p)
 	case *events.Disabled:
 		t.change(p.KeyID, func(r, _ *record) { r.flags |= flagDisabled })
 	case *events.Enabled:
@@ -72,14 +73,18 @@ func (t *replica) change(id uuid.UUID, do func(r, previous *record)) {
 	t.put(r, previous)
 }
 
-// rotate makes the present token the previous one. The one before that is given up.
-func (t *replica) rotate(p *events.Rotated) {
+// rotate makes the present token the previous one, which without grace is good at no time, whatever this clock says. The one
+// before that is given up.
+func (t *replica) rotate(at time.Time, p *events.Rotated) {
 	present, _ := t.lookup(p.KeyID)
 	if present == 0 || t.at(present).flags&flagRevoked != 0 {
 		return
 	}
 	r := t.at(present).copy()
 	previous := &record{digest: r.digest, id: r.id, flags: flagPrevious, expires: micros(p.PreviousExpiresAt)}
+	if !p.PreviousExpiresAt.After(at) {
+		previous.expires = math.MinInt64
+	}
 	r.digest = p.Digest
 	expire(r, previous, p.ExpiresAt)
 	t.put(r, previous)

@@ -181,6 +181,25 @@ func TestCollidingHashes(t *testing.T) {
 	}
 }
 
+// A token that was replaced without grace is over for a clock that is behind that of the node which replaced it.
+func TestFoldRotatedWithoutGrace(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Minute} {
+		r := filled(1)
+		e, token := numbered(0)
+		ahead := time.Now().Add(time.Hour)
+		r.fold(&events.Event{Header: events.Header{Time: ahead}, Payload: &events.Rotated{
+			KeyID: e.Payload.(*events.Created).KeyID, Digest: events.Digest{1}, PreviousExpiresAt: ahead.Add(grace),
+		}})
+		want := Valid
+		if grace == 0 {
+			want = KeyExpired
+		}
+		if v, err := readyVerifier(r).Verify(token); err != nil || v.Code != want {
+			t.Errorf("grace %v: %s, want %s: %v", grace, v.Code, want, err)
+		}
+	}
+}
+
 // FuzzSnapshot: whatever a file holds, it is refused or decoded, and a decoded one is encoded to the same.
 func FuzzSnapshot(f *testing.F) {
 	r := filled(20)

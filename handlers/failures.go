@@ -22,6 +22,7 @@ type failures struct {
 	limit   uint32   // of an address in a window; 0: none
 	policy  []string // RateLimit-Policy header
 	now     func() time.Time
+	began   time.Time
 	seed    maphash.Seed // secret, so that nobody can choose addresses that share a bucket
 	buckets []failureBucket
 	lines   lineBudget
@@ -37,15 +38,16 @@ type failureBucket struct {
 	places [failurePlaces]failureCount
 }
 
-// failureCount is how often one address failed until a window ends, in Unix nanoseconds.
+// failureCount is how often one address failed until a window ends, as a time since counting began: it keeps its length when
+// the wall clock is set.
 type failureCount struct {
 	from  [16]byte
-	ends  int64
+	ends  time.Duration
 	count uint32
 }
 
 func newFailures(limit int, now func() time.Time) *failures {
-	f := &failures{now: now, lines: lineBudget{now: now}}
+	f := &failures{now: now, began: now(), lines: lineBudget{now: now}}
 	if limit > 0 {
 		f.limit = uint32(min(limit, math.MaxUint32-2))
 		f.policy = []string{fmt.Sprintf(`"wrong-tokens";q=%d;w=%d`, f.limit, int(failureWindow.Seconds()))}
@@ -57,22 +59,22 @@ func newFailures(limit int, now func() time.Time) *failures {
 
 // add counts a failure of an address, and tells how many it has in the window that ends after a while.
 func (f *failures) add(ip string) (count uint32, ends time.Duration) {
-	from, now := subnet(ip), f.now().UnixNano()
+	from, now := subnet(ip), f.now().Sub(f.began)
 	b := &f.buckets[maphash.Comparable(f.seed, from)%failureBuckets]
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.find(from, now)
 	if p.from != from || p.ends <= now {
-		*p = failureCount{from: from, ends: now + int64(failureWindow)}
+		*p = failureCount{from: from, ends: now + failureWindow}
 	}
 	if p.count <= f.limit+1 { // beyond that it does not matter
 		p.count++
 	}
-	return p.count, time.Duration(p.ends - now)
+	return p.count, p.ends - now
 }
 
 // find is the place of an address: its own, else the one that is missed least.
-func (b *failureBucket) find(from [16]byte, now int64) *failureCount {
+func (b *failureBucket) find(from [16]byte, now time.Duration) *failureCount {
 	least := &b.places[0]
 	for i := range b.places {
 		p := &b.places[i]

@@ -90,7 +90,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 // when a look fails, the next one begins with what is missing. It is not to be called while Run runs.
 func (a *Announcer) Look(ctx context.Context) error {
 	now := a.service.now()
-	if now.Sub(a.swept) >= sweepEvery {
+	if since := now.Sub(a.swept); since < 0 || since >= sweepEvery { // below 0: the clock was set back
 		a.swept = now
 		clear(a.seen)
 	}

@@ -108,6 +108,19 @@ func TestAnnounceExpiry(t *testing.T) {
 	}
 }
 
+// A clock that was ahead and is set back hides no expiry from those that are announced.
+func TestAnnounceExpiryAfterTheClockIsSetBack(t *testing.T) {
+	w := newWorld(t)
+	a := announcer(w.Service)
+	w.clock.Advance(30 * day)
+	w.look(a)
+	w.clock.Advance(-30 * day)
+	id := w.until(week + time.Minute)
+	w.clock.Advance(time.Minute)
+	w.look(a)
+	w.noticed(id, inWeek)
+}
+
 // Notices are told of a key by its events alone: a caller sees no change.
 func TestNoticesChangeNothingElse(t *testing.T) {
 	w := newWorld(t)

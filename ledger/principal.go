@@ -29,7 +29,7 @@ func (p *Principal) Name() string {
 
 // presents tells whether the token that p came with is still one of k, its key.
 func (p *Principal) presents(k *Key, now time.Time) bool {
-	return p.digest == Digest{} || p.digest == k.Digest || p.digest == k.PreviousDigest && now.Before(k.PreviousExpiresAt)
+	return p.digest == Digest{} || p.digest == k.Digest || p.digest == k.PreviousDigest && k.InGrace(now)
 }
 
 // Allow tells whether p may do what scope names to what belongs to owner. What lies outside the owner p is bound to is

@@ -45,6 +45,12 @@ func DecideRotate(k *Key, in *Rotate, token Secret, now time.Time) (*events.Rota
 	return &out, nil
 }
 
+// InGrace tells whether the previous secret of k is good still. One that was replaced without grace never is, though the
+// clock of this node may be behind that of the node which replaced it.
+func (k *Key) InGrace(now time.Time) bool {
+	return k.PreviousExpiresAt.After(k.RotatedAt) && now.Before(k.PreviousExpiresAt)
+}
+
 // earlier is the earlier of two times, where a zero limit is none.
 func earlier(t, limit time.Time) time.Time {
 	if !limit.IsZero() && limit.Before(t) {

@@ -135,9 +135,11 @@ func (s *Service) decideDigest(ctx context.Context, p *Principal, r *VerifyReque
 	return v, nil
 }
 
-// fresh is nil unless this node was cut off from the log for longer than MaxStaleness.
+// fresh is nil unless this node was cut off from the log for longer than MaxStaleness, by the monotonic clock or by the wall
+// clock: the one does not count the time for which a machine was suspended, the other can be set back.
 func (s *Service) fresh(now time.Time) error {
-	if now.Sub(s.state.Heard()) > s.staleness {
+	heard := s.state.Heard()
+	if max(now.Sub(heard), now.Round(0).Sub(heard.Round(0))) > s.staleness {
 		return &Error{Code: CodeStale, Detail: "this node is cut off from the ledger", RetryAfter: retryAfter}
 	}
 	return nil
@@ -173,7 +175,7 @@ func (r *VerifyRequest) judge(k *Key, previous bool, now time.Time) Decision {
 	case Scheduled, Active:
 	}
 	switch {
-	case previous && !now.Before(k.PreviousExpiresAt):
+	case previous && !k.InGrace(now):
 		return KeyExpired
 	case now.Before(k.NotBefore):
 		return NotYetValid

@@ -200,6 +200,24 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// A token that was replaced without grace is good for no node, though its clock is behind that of the node that replaced it.
+func TestNoGraceWhateverTheClock(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		grace time.Duration
+		want  ledger.Decision
+	}{{0, ledger.KeyExpired}, {time.Minute, ledger.Valid}} {
+		k := w.create(ledger.Create{Scopes: []string{ledger.ScopeAll}})
+		must(w.Rotate(w.ctx(), &w.root, k.Key.ID, &ledger.Rotate{Grace: c.grace}))
+		for _, d := range []time.Duration{0, -time.Hour} {
+			w.clock.Advance(d)
+			if v := w.verify(ledger.VerifyRequest{Token: k.Token.Reveal()}); v.Decision != c.want {
+				t.Errorf("grace %v, %v later: %s, want %s", c.grace, d, v.Decision, c.want)
+			}
+		}
+	}
+}
+
 // behind is a State that knows how far the log is ahead of it, and tells when a digest is not there.
 type behind struct {
 	ledger.State

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -36,5 +37,15 @@ func TestHeardWhileFallingBehind(t *testing.T) {
 	}
 	if v.heard.reach(30); !v.Heard().Equal(start.Add(2 * time.Second)) {
 		t.Fatalf("heard %v", v.Heard())
+	}
+}
+
+// How old views are does not change when the wall clock is set: what was heard keeps its reading of the monotonic clock.
+func TestHeardByTheMonotonicClock(t *testing.T) {
+	var v Views
+	now := time.Now()
+	v.heard.hear(now, 1, 1)
+	if heard := v.Heard(); heard.String() != now.String() || !strings.Contains(heard.String(), " m=") {
+		t.Fatalf("heard %v, not %v", heard, now)
 	}
 }

@@ -101,7 +101,16 @@ func resumeAll(t *testing.T, x *trial) {
 // TestFaults lets each fault strike a cluster under traffic. A cluster that has still a majority goes on meanwhile.
 func TestFaults(t *testing.T) {
 	x := newTrial(t, clustertest.Options{})
-	for _, f := range faults() {
+	x.each(t, faults())
+	for _, n := range x.Nodes {
+		x.replayed(t, n)
+	}
+}
+
+// each lets faults strike one after the other, each with a history of its own.
+func (x *trial) each(t *testing.T, all []fault) {
+	t.Helper()
+	for _, f := range all {
 		if !t.Run(f.name, func(t *testing.T) {
 			x.begin(t)
 			x.progress(t, 10)
@@ -117,18 +126,14 @@ func TestFaults(t *testing.T) {
 			t.FailNow() // the next one would begin with what this one left
 		}
 	}
-	for _, n := range x.Nodes {
-		x.replayed(t, n)
-	}
 }
 
-// TestFaultsInARow lets faults that the seed chooses strike in a row, each before the cluster has got over the one before.
-func TestFaultsInARow(t *testing.T) {
-	x := newTrial(t, clustertest.Options{})
+// row lets so many of some faults that the seed chooses strike, each before the cluster has got over the one before.
+func (x *trial) row(t *testing.T, all []fault, strikes int) {
+	t.Helper()
 	x.begin(t)
 	x.progress(t, 10)
-	all := faults()
-	for range 12 {
+	for range strikes {
 		f := all[x.rand.IntN(len(all))]
 		t.Log(f.name)
 		f.strike(t, x)
@@ -138,5 +143,11 @@ func TestFaultsInARow(t *testing.T) {
 	}
 	x.progress(t, 10)
 	x.end(t)
+}
+
+// TestFaultsInARow lets faults that the seed chooses strike in a row, each before the cluster has got over the one before.
+func TestFaultsInARow(t *testing.T) {
+	x := newTrial(t, clustertest.Options{})
+	x.row(t, faults(), 12)
 	x.replayed(t, x.follower(t))
 }

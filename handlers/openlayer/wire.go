@@ -44,7 +44,7 @@ func show(k *ledger.Key, now time.Time) key {
 	}
 	switch {
 	case k.Status(now) != ledger.Active: // the vendor's only word for a key of which no secret is good
-	case now.Before(k.PreviousExpiresAt):
+	case k.InGrace(now):
 		out.Status, out.PreviousKeyExpiresAt = "rotating", &k.PreviousExpiresAt
 	default:
 		out.Status = "active"

@@ -64,6 +64,7 @@ type Server struct {
 	subscribers atomic.Pointer[Subscribers] // nil: nobody else may connect
 
 	trouble atomic.Pointer[error] // why nothing can be stored now
+	spent   atomic.Bool           // the nats-server has shut its JetStream down for want of room
 	left    atomic.Int64          // bytes that may be stored until the next look at the room
 	failed  chan error
 	stop    context.CancelFunc
@@ -140,7 +141,8 @@ func (s *Server) start() error {
 	if err != nil {
 		return fmt.Errorf("jetstream: embedded server: %w", err)
 	}
-	log := bridge{log: s.options.Log, fatal: make(chan string, 1)}
+	s.spent.Store(false)
+	log := bridge{log: s.options.Log, fatal: make(chan string, 1), spent: &s.spent}
 	ns.SetLoggerV2(log, false, false, false)
 	ns.Start() // opens the store and the port, or says what is fatal, before it returns
 	reason := "it is not ready"
@@ -251,6 +253,7 @@ func (s *Server) halt() {
 type bridge struct {
 	log   *slog.Logger
 	fatal chan string // takes the first reason why the server cannot run
+	spent *atomic.Bool
 }
 
 func (b bridge) Noticef(format string, v ...any) { b.log.Debug(fmt.Sprintf(format, v...)) }
@@ -259,6 +262,9 @@ func (b bridge) Warnf(format string, v ...any)   { b.log.Warn(fmt.Sprintf(format
 // Errorf tells of trouble of the server. That somebody was refused is none: the guard has told of it.
 func (b bridge) Errorf(format string, v ...any) {
 	line := fmt.Sprintf(format, v...)
+	if strings.HasPrefix(line, "JetStream out of ") { // nothing else tells that this is why it is shut down
+		b.spent.Store(true)
+	}
 	level := levelOfPeer(line)
 	if strings.Contains(line, server.ErrAuthentication.Error()) {
 		level = slog.LevelDebug

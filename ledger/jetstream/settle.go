@@ -33,12 +33,13 @@ func (l *Log) settle(x *commit, cause error) {
 }
 
 // settled repeats a commit until it is known to be stored or refused. That is safe: its guards let it be stored only
-// once. It is refused as well when an earlier attempt was stored, so a refusal is settled by reading back.
+// once. It is refused as well when an earlier attempt was stored, so a refusal is settled by reading back. Want of room is no
+// answer once an attempt was not answered: other servers may have that one in their logs, and store it later.
 func (l *Log) settled(x *commit, cause error) (uint64, error) {
 	ctx, cancel := context.WithTimeout(l.context, settleTimeout)
 	defer cancel()
-	next := l.try
-	if refused(cause) {
+	next, unanswered := l.try, !refused(cause)
+	if !unanswered {
 		next = func(ctx context.Context, x *commit) (uint64, bool, error) { return l.readBack(ctx, x, cause) }
 	}
 	for {
@@ -46,8 +47,16 @@ func (l *Log) settled(x *commit, cause error) (uint64, error) {
 		if final {
 			return sequence, err
 		}
+		unanswered = unanswered || !refused(err) && !full(err)
 		if trouble := l.trouble(); trouble != nil {
-			return 0, unavailable(errors.Join(trouble, err))
+			err = errors.Join(trouble, err)
+			if unanswered {
+				return 0, fmt.Errorf("%w: %w", ledger.ErrUnsettled, err)
+			}
+			return 0, unavailable(err)
+		}
+		if full(err) && !unanswered {
+			return 0, unavailable(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -65,8 +74,6 @@ func (l *Log) try(ctx context.Context, x *commit) (sequence uint64, final bool, 
 	switch {
 	case err == nil:
 		return sequence, true, nil
-	case full(err):
-		return 0, true, unavailable(err)
 	case refused(err):
 		return l.readBack(ctx, x, err)
 	default:

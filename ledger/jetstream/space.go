@@ -120,6 +120,9 @@ func (s *Server) health() error {
 	if h.Error == "" {
 		return nil
 	}
+	if s.spent.Load() { // a write to the log of a Raft group failed
+		return fmt.Errorf("%w: %s", errNoRoom, h.Error)
+	}
 	if !strings.Contains(h.Error, "write error") && s.ns.Load().JetStreamEnabled() {
 		return nil
 	}

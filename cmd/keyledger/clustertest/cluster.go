@@ -34,6 +34,8 @@ type Options struct {
 	Args []string
 	// Route gives the address under which a node knows another one; nil: that of the other. A proxy can be put between.
 	Route func(from, to int, address string) string
+	// Clocks are the clocks of the nodes, with a program of their own; nil: that of this machine.
+	Clocks *Clocks
 }
 
 // Cluster is some nodes, running or not.
@@ -49,7 +51,10 @@ func New(t testing.TB, o Options) *Cluster {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
-	if o.Binary == "" {
+	switch {
+	case o.Clocks != nil:
+		o.Binary = o.Clocks.binary
+	case o.Binary == "":
 		o.Binary = "keyledger"
 	}
 	c := &Cluster{args: o.Args, root: t.TempDir()}
@@ -61,6 +66,9 @@ func New(t testing.TB, o Options) *Cluster {
 		}
 		if o.Data != nil {
 			n.Data = o.Data(i)
+		}
+		if o.Clocks != nil {
+			n.env = append(n.env, o.Clocks.variable(i))
 		}
 		c.Nodes = append(c.Nodes, n)
 	}

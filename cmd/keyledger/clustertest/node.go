@@ -25,6 +25,7 @@ type Node struct {
 
 	cluster *Cluster
 	routes  string
+	env     []string // what its environment has beside that of the test
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the process has ended
 	failure error         // of the process, once it has ended
@@ -55,6 +56,7 @@ func (n *Node) Run(t testing.TB, args ...string) {
 	// Not with the context of the test, which ends before its cleanups: they end the process.
 	n.cmd = exec.CommandContext(context.Background(), n.Binary, append(args, n.PeerArgs()...)...)
 	n.cmd.Env = append(os.Environ(), "KEYLEDGER_ROOT_TOKEN="+RootToken, "KEYLEDGER_SECRET="+Secret)
+	n.cmd.Env = append(n.cmd.Env, n.env...)
 	n.cmd.Stderr = &n.log
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,5 +1,5 @@
 // Package powertest has a disk that can lose power: a file system in memory, mounted with FUSE, that knows what was synced
-// and forgets the rest when it is told to.
+// and forgets the rest when it is told to. It can also be slow, or full.
 package powertest
 
 import (
@@ -34,7 +34,9 @@ type Disk struct {
 	last    uint64    // number of the youngest inode
 	journal []*change // changes of names that are not durable, oldest first
 	used    int64     // bytes of files
-	left    int       // operations until the power is lost; below 0: never
+	room    int64     // for so many
+	delay   time.Duration
+	left    int // operations until the power is lost; below 0: never
 	lost    chan struct{}
 }
 
@@ -79,7 +81,7 @@ func NewDisk(o Options) *Disk {
 	if o.Capacity == 0 {
 		o.Capacity = 1 << 30
 	}
-	d := &Disk{options: o, left: -1}
+	d := &Disk{options: o, left: -1, room: o.Capacity}
 	d.root = d.newInode(syscall.S_IFDIR | 0o700)
 	return d
 }
@@ -94,6 +96,41 @@ func (d *Disk) newInode(mode uint32) *inode {
 }
 
 func (n *inode) isFolder() bool { return n.mode&syscall.S_IFMT == syscall.S_IFDIR }
+
+// Slow lets each write and each sync take so much longer, from now on.
+func (d *Disk) Slow(delay time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.delay = delay
+}
+
+// wait takes the time that a write or a sync takes. Several wait at the same time.
+func (d *Disk) wait() {
+	d.mu.Lock()
+	delay := d.delay
+	d.mu.Unlock()
+	if delay > 0 {
+		<-time.After(delay)
+	}
+}
+
+// Leave leaves room for so many more bytes, as another one does who fills the disk. When none is left, neither is there room
+// for a new name.
+func (d *Disk) Leave(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = d.used + bytes
+}
+
+// Free frees what Leave took.
+func (d *Disk) Free() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = d.options.Capacity
+}
+
+// full tells whether there is no room for so many more bytes. The caller holds the lock.
+func (d *Disk) full(bytes int64) bool { return d.used+bytes > d.room }
 
 // LoseAfter lets the power go out after so many more operations: writes, syncs and changes of names. From then on everything
 // fails, until Restore. The channel is closed then.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestDisk does something to a mounted disk, and looks at what is left when the power was out.
@@ -178,6 +179,42 @@ func TestDiskFull(t *testing.T) {
 	n, err = d.make(d.root, "b", syscall.S_IFREG, nil)
 	must(t, err)
 	must(t, d.write(n, write{data: make([]byte, 10)}, false))
+}
+
+// TestDiskIsFilled: what somebody else takes is missing to the files, and to names, until it is freed.
+func TestDiskIsFilled(t *testing.T) {
+	d := NewDisk(Options{})
+	n, err := d.make(d.root, "a", syscall.S_IFREG, nil)
+	must(t, err)
+	must(t, d.write(n, write{data: make([]byte, 5)}, false))
+	d.Leave(1)
+	must(t, d.write(n, write{at: 5, data: make([]byte, 1)}, false))
+	for what, err := range map[string]error{
+		"a write": d.write(n, write{at: 6, data: make([]byte, 1)}, false),
+		"a name":  func() error { _, err := d.make(d.root, "b", syscall.S_IFREG, nil); return err }(),
+	} {
+		if err != syscall.ENOSPC {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	must(t, d.write(n, write{data: make([]byte, 6)}, false)) // in place
+	d.Free()
+	must(t, d.write(n, write{at: 6, data: make([]byte, 1)}, false))
+}
+
+// TestDiskIsSlow: writes and syncs take as long as they were told to.
+func TestDiskIsSlow(t *testing.T) {
+	const delay = 20 * time.Millisecond
+	d := NewDisk(Options{})
+	n, err := d.make(d.root, "a", syscall.S_IFREG, nil)
+	must(t, err)
+	d.Slow(delay)
+	began := time.Now()
+	must(t, d.write(n, write{data: make([]byte, 1)}, false))
+	must(t, d.sync(n))
+	if took := time.Since(began); took < 2*delay {
+		t.Errorf("it took %v", took)
+	}
 }
 
 func must(t *testing.T, err error) {

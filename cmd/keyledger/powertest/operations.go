@@ -44,8 +44,11 @@ func (d *Disk) make(folder *inode, name string, mode uint32, data []byte) (*inod
 	n := d.newInode(mode)
 	n.live.data, n.durable.data = data, slices.Clone(data)
 	return n, d.rename(n, func() error {
-		if folder.live.names[name] != nil {
+		switch {
+		case folder.live.names[name] != nil:
 			return syscall.EEXIST
+		case d.full(1):
+			return syscall.ENOSPC
 		}
 		return nil
 	}, entry{folder, name, n})
@@ -104,13 +107,14 @@ func (d *Disk) move(from *inode, old string, to *inode, name string) error {
 
 // write writes to a file; it is durable at once if the file was opened so.
 func (d *Disk) write(n *inode, w write, synced bool) error {
+	d.wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.act(); err != nil {
 		return err
 	}
 	before := int64(len(n.live.data))
-	if end := w.at + int64(len(w.data)); end > before && d.used+end-before > d.options.Capacity {
+	if end := w.at + int64(len(w.data)); end > before && d.full(end-before) {
 		return syscall.ENOSPC
 	}
 	w.data = slices.Clone(w.data)
@@ -139,6 +143,7 @@ func (d *Disk) read(n *inode, b []byte, at int64) (int, error) {
 
 // sync makes a file or the names in a folder durable.
 func (d *Disk) sync(n *inode) error {
+	d.wait()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.act(); err != nil {

@@ -1,0 +1,98 @@
+//go:build faults
+
+package main
+
+import (
+	"testing"
+	"time"
+
+	"keyledger/client"
+	"keyledger/cmd/keyledger/clustertest"
+	"keyledger/cmd/keyledger/powertest"
+)
+
+// victims chooses nodes that a fault of disks strikes.
+type victims struct {
+	name   string
+	choose func(*testing.T, *powered) []int
+	most   bool // a majority of the nodes
+}
+
+func allVictims() []victims {
+	return []victims{
+		{"Leader", func(t *testing.T, x *powered) []int { return []int{x.index(x.Leader(t))} }, false},
+		{"Follower", func(t *testing.T, x *powered) []int { return []int{x.index(x.follower(t))} }, false},
+		{"All", func(*testing.T, *powered) []int { return []int{0, 1, 2} }, true},
+	}
+}
+
+// slowDisks are disks that take long for each write and each sync, by how long the seed chooses.
+func (x *powered) slowDisks() (all []fault) {
+	for _, v := range allVictims() {
+		all = append(all, fault{name: v.name + "Slow", apart: v.most, strike: func(t *testing.T, _ *trial) {
+			delay := 200*time.Millisecond + time.Duration(x.rand.Int64N(int64(1800*time.Millisecond)))
+			t.Logf("each write and sync takes %v longer", delay)
+			for _, node := range v.choose(t, x) {
+				x.disks[node].Slow(delay)
+			}
+		}, heal: func(*testing.T, *trial) {
+			for _, d := range x.disks {
+				d.Slow(0)
+			}
+		}})
+	}
+	return all
+}
+
+// fullDisks are disks on which nothing is left at once, or a little that runs out, or less than nodes keep in reserve.
+func (x *powered) fullDisks() (all []fault) {
+	for _, v := range allVictims() {
+		for _, left := range []struct {
+			name string
+			room int64
+		}{{"Full", 0}, {"NearlyFull", 64 << 10}, {"BelowReserve", 100 << 20}} {
+			all = append(all, fault{name: v.name + left.name, apart: v.most, strike: func(t *testing.T, _ *trial) {
+				for _, node := range v.choose(t, x) {
+					x.disks[node].Leave(left.room)
+				}
+			}, heal: x.free})
+		}
+	}
+	return all
+}
+
+// free gives room again, and waits until all nodes, which must run still, have stored something: the server in a node whose
+// disk was full is started anew, and the node is cut off meanwhile.
+func (x *powered) free(t *testing.T, _ *trial) {
+	t.Helper()
+	for _, d := range x.disks {
+		d.Free()
+	}
+	for _, n := range x.Nodes {
+		clustertest.Until(t, n.Name+" to store something", func() bool {
+			if !n.Running() {
+				t.Fatalf("%s has ended", n.Name)
+			}
+			_, err := onNode(t, n).CreateKey(t.Context(), client.CreateKey{Name: "stored by " + n.Name})
+			return err == nil
+		})
+	}
+}
+
+// TestSlowDisks lets disks be slow while a cluster is under traffic.
+func TestSlowDisks(t *testing.T) {
+	x := newPowered(t, 3, powertest.Options{})
+	x.each(t, x.slowDisks())
+	for _, n := range x.Nodes {
+		x.replayed(t, n)
+	}
+}
+
+// TestFullDisks fills disks while a cluster is under traffic.
+func TestFullDisks(t *testing.T) {
+	x := newPowered(t, 3, powertest.Options{})
+	x.each(t, x.fullDisks())
+	for _, n := range x.Nodes {
+		x.replayed(t, n)
+	}
+}

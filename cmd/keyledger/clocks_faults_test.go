@@ -20,7 +20,9 @@ type clocked struct {
 func newClocked(t *testing.T) *clocked {
 	t.Helper()
 	clocks := clustertest.NewClocks(t, 3)
-	return &clocked{newTrial(t, clustertest.Options{Clocks: clocks}), clocks}
+	x := newTrial(t, clustertest.Options{Clocks: clocks})
+	x.jumps = true
+	return &clocked{x, clocks}
 }
 
 // set sets the clocks of all nodes.
@@ -31,10 +33,11 @@ func (x *clocked) set(t *testing.T, ahead ...time.Duration) {
 	}
 }
 
-// right sets all clocks right.
+// right sets all clocks right. A node whose clock has jumped ahead takes its views for old until it hears of the ledger again.
 func (x *clocked) right(t *testing.T, _ *trial) {
 	t.Helper()
 	x.set(t, 0, 0, 0)
+	x.heard(t)
 }
 
 // faults are those of clocks: they are set an hour ahead or back, and right again.
@@ -59,7 +62,7 @@ func (x *clocked) faults() []fault {
 	joined := func(t *testing.T, _ *trial) {
 		<-time.After(staleness) // longer than what is cut off may answer
 		x.links.Heal()
-		x.set(t, 0, 0, 0)
+		x.right(t, nil)
 	}
 	lead := func(t *testing.T) *clustertest.Node { return x.Leader(t) }
 	return []fault{
@@ -135,6 +138,7 @@ func TestClocksOfKeys(t *testing.T) {
 	x := newClocked(t)
 	ahead, behind := onNode(t, x.Nodes[0]), onNode(t, x.Nodes[1])
 	x.set(t, time.Hour, -time.Hour)
+	x.heard(t)
 	create := func(name string, expires time.Time) client.Issued {
 		t.Helper()
 		once := client.IdempotencyKey(name)
@@ -162,7 +166,7 @@ func TestClocksOfKeys(t *testing.T) {
 	decides(ahead, expiring.Token, expiring.Sequence, client.KeyExpired)
 	decides(behind, expiring.Token, expiring.Sequence, client.Valid)
 	for _, grace := range []time.Duration{0, 30 * time.Minute} {
-		key := create("rotated after "+grace.String(), time.Time{})
+		key := create("rotated-after-"+grace.String(), time.Time{})
 		rotated, err := ahead.RotateKey(t.Context(), key.ID, client.RotateKey{Grace: grace})
 		if err != nil {
 			t.Fatal(err)

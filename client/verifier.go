@@ -56,8 +56,9 @@ type VerifierOptions struct {
 // within milliseconds. Its token needs the scopes ledger:events:read and ledger:keys:verify.
 //
 // It fails closed: it answers an error, never Valid, before it has read the whole ledger (ErrNotReady), when it has heard
-// nothing for MaxStaleness, or only from a node that has not heard the ledger either (ErrStale), and for good when its own token may not read any more (an *Error), when the ledger
-// is another one (ErrLedger), or when there is an event that this program is too old for (an *events.UnknownError).
+// nothing for MaxStaleness, or only from a node that has not heard the ledger either (ErrStale), and for good when its own
+// token may not read any more (an *Error), when the ledger is another one (ErrLedger), or when there is an event that this
+// program is too old for (an *events.UnknownError).
 //
 // It may be used by many goroutines. A key takes about 110 bytes, and as much again for each token that it had before.
 type Verifier struct {

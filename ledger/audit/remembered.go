@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 
@@ -19,12 +18,12 @@ type handle [16]byte
 
 // handleOf is the handle of what has a name of several parts.
 func handleOf(parts ...string) handle {
-	h := sha256.New()
+	var all []byte
 	for _, part := range parts {
-		io.WriteString(h, part)
-		h.Write([]byte{0})
+		all = append(append(all, part...), 0)
 	}
-	return handle(h.Sum(nil)[:len(handle{})])
+	sum := sha256.Sum256(all)
+	return handle(sum[:len(handle{})])
 }
 
 // remembered is what is known of the things of one kind. At most files.most of them are in memory, the last ones that were

@@ -1,3 +1,5 @@
+//go:build !race
+
 package projections_test
 
 import (
@@ -10,7 +12,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"keyledger/ledger"
-	"keyledger/ledger/ledgertest"
 	"keyledger/projections"
 )
 
@@ -38,11 +39,7 @@ func (f countingFile) ReadAt(p []byte, at int64) (int, error) {
 // A million tokens that nobody has take no memory, and no reads of the disk: with the index there, a filter knows that
 // they are not there, but for about one in a hundred.
 func TestUnknownTokensAreNotReadFor(t *testing.T) {
-	keys, tokens := 50_000, 1_000_000
-	if ledgertest.Raced {
-		keys, tokens = 5_000, 100_000
-	}
-	log := newBulk(t, keys)
+	log := newBulk(t, 50_000)
 	modes(t, func(t *testing.T, diskIndex bool) {
 		var reads atomic.Int64
 		v := open(t, projections.Options{Dir: "views", FS: countingFS{vfs.NewMem(), &reads}, DiskIndex: diskIndex, CacheSize: 2 << 20})
@@ -62,9 +59,9 @@ func TestUnknownTokensAreNotReadFor(t *testing.T) {
 			}
 		}
 		look(10_000) // the filters come into the cache
-		unknown, readable := tokens, int64(0)
+		unknown, readable := 1_000_000, int64(0)
 		if diskIndex { // where it takes some microseconds
-			unknown, readable = tokens/5, int64(tokens/5/50)
+			unknown, readable = 200_000, 200_000/50
 		}
 		heap, before := liveHeap(), reads.Load()
 		look(unknown)

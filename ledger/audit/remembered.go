@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"os"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/vmihailenco/msgpack/v5"
+
+	"keyledger/ledger/audit/scratch"
 )
 
 // handle is what something is remembered by: its UUID, or half a SHA-256.
@@ -135,13 +135,12 @@ func (r *remembered[V]) spill() error {
 
 func (r *remembered[V]) key(h handle) []byte { return append([]byte{r.kind}, h[:]...) }
 
-// files hold what is remembered and does not fit into memory, in a folder of their own that is made when it is needed. The
-// first thing that goes wrong is kept: from then on nothing that they say counts.
+// files hold what is remembered and does not fit into memory. The first thing that goes wrong is kept: from then on nothing
+// that they say counts.
 type files struct {
-	parent string // of the folder; empty: that of the system for temporary files
-	most   int    // how many of each kind are in memory
-	folder string
-	db     *pebble.DB // nil: everything is in memory
+	parent string         // of their folder; empty: that of the system for temporary files
+	most   int            // how many of each kind are in memory
+	db     *scratch.Store // nil: everything is in memory
 	err    error
 }
 
@@ -152,44 +151,16 @@ func (f *files) fail(err error) {
 }
 
 func (f *files) open() (err error) {
-	if f.db != nil {
-		return nil
+	if f.db == nil {
+		f.db, err = scratch.Open(f.parent)
 	}
-	if f.folder, err = os.MkdirTemp(f.parent, "keyledger-audit-"); err != nil {
-		return err
-	}
-	const size = 32 << 20 // of what is to be written, and of what was read
-	options := &pebble.Options{
-		FormatMajorVersion: pebble.FormatNewest,
-		DisableWAL:         true, // nobody opens them again
-		MemTableSize:       size,
-		CacheSize:          3 * size, // Pebble takes the memtables off it: the one in use and the one before
-		Logger:             silent{},
-	}
-	for i := range options.Levels {
-		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
-	f.db, err = pebble.Open(f.folder, options)
 	return err
 }
 
 // close removes the files.
 func (f *files) close() error {
-	if f.folder == "" {
+	if f.db == nil {
 		return nil
 	}
-	var err error
-	if f.db != nil {
-		err = f.db.Close()
-	}
-	return errors.Join(err, os.RemoveAll(f.folder))
-}
-
-// silent drops what Pebble tells: its errors are returned too.
-type silent struct{}
-
-func (silent) Infof(string, ...any)  {}
-func (silent) Errorf(string, ...any) {}
-func (silent) Fatalf(format string, arguments ...any) {
-	panic(fmt.Sprintf(format, arguments...))
+	return f.db.Close()
 }

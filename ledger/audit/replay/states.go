@@ -3,11 +3,11 @@ package replay
 import (
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/google/uuid"
+
+	"keyledger/ledger/audit/scratch"
 )
 
 // stateID names a state: 'k' or 'w' and the id of the key or webhook.
@@ -27,9 +27,8 @@ type states struct {
 	size       int // bytes of the young generation
 	most       int // bytes of a generation
 
-	temp string // where to make the folder; empty: where the system has such folders
-	dir  string // empty: there is none yet
-	db   *pebble.DB
+	temp string         // where to make the folder; empty: where the system has such folders
+	db   *scratch.Store // nil: there is none yet
 }
 
 const (
@@ -107,46 +106,18 @@ func (s *states) spill() error {
 	return nil
 }
 
-// open makes the folder and opens Pebble in it, the first time.
+// open makes the folder, the first time.
 func (s *states) open() (err error) {
-	if s.db != nil {
-		return nil
+	if s.db == nil {
+		s.db, err = scratch.Open(s.temp)
 	}
-	if s.dir, err = os.MkdirTemp(s.temp, "keyledger-replay-"); err != nil {
-		return err
-	}
-	options := &pebble.Options{
-		CacheSize:    16 << 20,
-		MemTableSize: 4 << 20,
-		DisableWAL:   true, // nothing is read again after a crash
-		Logger:       quiet{},
-	}
-	for i := range options.Levels {
-		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most looks are for keys that are new
-	}
-	s.db, err = pebble.Open(s.dir, options)
 	return err
 }
 
 // close removes the folder.
 func (s *states) close() error {
-	var err error
-	if s.db != nil {
-		err = s.db.Close()
+	if s.db == nil {
+		return nil
 	}
-	if s.dir != "" {
-		err = errors.Join(err, os.RemoveAll(s.dir))
-	}
-	return err
-}
-
-// quiet drops what Pebble would log: its errors are returned too.
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)  {}
-func (quiet) Errorf(string, ...any) {}
-
-// Fatalf must not return: Pebble goes on from nothing after it.
-func (quiet) Fatalf(format string, args ...any) {
-	panic(fmt.Sprintf("replay: pebble: "+format, args...))
+	return s.db.Close()
 }

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"keyledger/ledger/ledgertest"
 )
 
 // TestMain makes the command keyledger, the real main in a process of its own, for scripts and tests.
@@ -37,6 +39,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("KEYLEDGER_HTTP", "127.0.0.1:0")
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != "race" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return ledgertest.Raced, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"ready":       scriptReady,

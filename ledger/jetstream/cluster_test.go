@@ -2,6 +2,7 @@ package jetstream_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"testing"
@@ -50,13 +51,17 @@ func cluster(t testing.TB) []*server.Server {
 	return servers
 }
 
-// freePorts gives n distinct ports of this machine, and the routes to them.
+// freePorts gives n distinct ports of this machine, and the routes to them. They are below those that connections are given:
+// one of these would be taken again before a server listens, when other tests make thousands of connections.
 func freePorts(t testing.TB, n int) (routes []*url.URL, ports []int) {
 	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	for tries := 0; len(ports) < n; tries++ {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20_000+rand.IntN(12_000)))
+		if err != nil && tries > 100 {
 			t.Fatal(err)
+		}
+		if err != nil {
+			continue
 		}
 		defer l.Close()
 		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})

@@ -48,14 +48,11 @@ func (l *Log) settled(x *commit, cause error) (uint64, error) {
 			return sequence, err
 		}
 		unanswered = unanswered || !refused(err) && !full(err)
-		if trouble := l.trouble(); trouble != nil {
+		if trouble := l.trouble(); trouble != nil || full(err) && !unanswered {
 			err = errors.Join(trouble, err)
 			if unanswered {
 				return 0, fmt.Errorf("%w: %w", ledger.ErrUnsettled, err)
 			}
-			return 0, unavailable(err)
-		}
-		if full(err) && !unanswered {
 			return 0, unavailable(err)
 		}
 		select {

@@ -44,7 +44,7 @@ func reserved() map[string][]string {
 		"net/http": {"handlers", "handlers/agentex", "handlers/handlerstest", "handlers/honcho", "handlers/imtegrate", "handlers/openlayer",
 			"handlers/webhooks", "handlers/witness", "client", "cmd/keyledger", "cmd/keyledger/clustertest", "cmd/keyledger/historytest"},
 		"testing":                 {"ledger/ledgertest", "handlers/handlerstest", "cmd/keyledger/clustertest", "cmd/keyledger/powertest"},
-		"github.com/cockroachdb":  {"projections", "ledger/audit", "ledger/audit/replay", "ledger/audit/scratch"},
+		"github.com/cockroachdb":  {"projections", "ledger/audit", "ledger/audit/scratch"},
 		"github.com/hanwen":       {"cmd/keyledger/powertest"},
 		"github.com/golang-jwt":   {"handlers/honcho"},
 		"github.com/anishathalye": {"cmd/keyledger/historytest"},

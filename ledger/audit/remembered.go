@@ -43,15 +43,12 @@ func (r *remembered[V]) get(h handle) (v V, ok bool) {
 	if v, ok = r.recent[h]; ok || r.files.db == nil {
 		return v, ok
 	}
-	packed, closer, err := r.files.db.Get(r.key(h))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return v, false
-	}
-	if err == nil {
-		err = errors.Join(msgpack.Unmarshal(packed, &v), closer.Close())
+	packed, err := r.files.db.Look(r.key(h))
+	if err == nil && packed != nil {
+		ok, err = true, msgpack.Unmarshal(packed, &v)
 	}
 	r.files.fail(err)
-	return v, err == nil
+	return v, ok && err == nil
 }
 
 func (r *remembered[V]) put(h handle, v V) {
@@ -109,28 +106,19 @@ func (r *remembered[V]) spill() error {
 	if err := r.files.open(); err != nil {
 		return err
 	}
-	const batchSize = 1 << 20
-	batch := r.files.db.NewBatch()
-	defer func() { batch.Close() }()
 	var packed bytes.Buffer
+	var broken error
 	encoder := msgpack.NewEncoder(&packed)
-	for h, v := range r.recent {
-		packed.Reset()
-		if err := encoder.Encode(v); err != nil {
-			return err
-		}
-		if err := batch.Set(r.key(h), packed.Bytes(), nil); err != nil {
-			return err
-		}
-		if batch.Len() > batchSize {
-			if err := batch.Commit(pebble.NoSync); err != nil {
-				return err
+	err := r.files.db.SetAll(func(yield func([]byte, []byte) bool) {
+		for h, v := range r.recent {
+			packed.Reset()
+			if broken = encoder.Encode(v); broken != nil || !yield(r.key(h), packed.Bytes()) {
+				return
 			}
-			batch.Reset()
 		}
-	}
+	})
 	clear(r.recent)
-	return batch.Commit(pebble.NoSync)
+	return errors.Join(broken, err)
 }
 
 func (r *remembered[V]) key(h handle) []byte { return append([]byte{r.kind}, h[:]...) }

@@ -1,10 +1,8 @@
 package replay
 
 import (
-	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/uuid"
 
 	"keyledger/ledger/audit/scratch"
@@ -31,10 +29,7 @@ type states struct {
 	db   *scratch.Store // nil: there is none yet
 }
 
-const (
-	entryBytes = 96      // about what a state in memory takes besides its packed bytes
-	batchBytes = 1 << 20 // of one write
-)
+const entryBytes = 96 // about what a state in memory takes besides its packed bytes
 
 func newStates(temp string, memory int) *states {
 	return &states{young: map[stateID]string{}, old: map[stateID]string{}, most: memory / 2, temp: temp}
@@ -51,13 +46,10 @@ func (s *states) get(id stateID) (string, error) {
 	if s.db == nil {
 		return "", nil
 	}
-	value, done, err := s.db.Get(id[:])
-	if errors.Is(err, pebble.ErrNotFound) {
-		return "", nil
-	} else if err != nil {
+	value, err := s.db.Look(id[:])
+	if err != nil {
 		return "", fmt.Errorf("replay: %w", err)
 	}
-	defer done.Close()
 	return string(value), nil
 }
 
@@ -83,21 +75,14 @@ func (s *states) spill() error {
 		if err := s.open(); err != nil {
 			return err
 		}
-		b := s.db.NewBatch()
-		defer b.Close()
-		for id, packed := range s.old {
-			if err := b.Set(id[:], []byte(packed), nil); err != nil {
-				return err
+		err := s.db.SetAll(func(yield func([]byte, []byte) bool) {
+			for id, packed := range s.old {
+				if !yield(id[:], []byte(packed)) {
+					return
+				}
 			}
-			if b.Len() < batchBytes {
-				continue
-			}
-			if err := b.Commit(pebble.NoSync); err != nil {
-				return err
-			}
-			b.Reset()
-		}
-		if err := b.Commit(pebble.NoSync); err != nil {
+		})
+		if err != nil {
 			return err
 		}
 	}

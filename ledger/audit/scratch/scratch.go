@@ -4,6 +4,7 @@ package scratch
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -36,6 +37,38 @@ func Open(parent string) (*Store, error) {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
 	return &Store{db, folder}, nil
+}
+
+// Look is the value of a key, nil when there is none.
+func (s *Store) Look(key []byte) ([]byte, error) {
+	value, done, err := s.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte{}, value...), done.Close()
+}
+
+// SetAll sets values of keys, some at a time. Both may be changed when they were taken.
+func (s *Store) SetAll(values iter.Seq2[[]byte, []byte]) error {
+	const most = 1 << 20 // bytes of one write
+	b := s.NewBatch()
+	defer b.Close()
+	for key, value := range values {
+		if err := b.Set(key, value, nil); err != nil {
+			return err
+		}
+		if b.Len() < most {
+			continue
+		}
+		if err := b.Commit(pebble.NoSync); err != nil {
+			return err
+		}
+		b.Reset()
+	}
+	return b.Commit(pebble.NoSync)
 }
 
 // Close closes the Store and removes the folder.

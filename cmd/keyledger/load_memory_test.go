@@ -69,6 +69,9 @@ func TestMemoryUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d keys lived, %d were refused something for the moment", keys.Load(), refused.Load())
+	if refused.Load() > keys.Load()/10 {
+		t.Error("that is more than every tenth")
+	}
 	explained(t, samples)
 	p.stop(t)
 }
@@ -93,8 +96,11 @@ func live(ctx context.Context, c *client.Client, workspace string) error {
 		return err
 	}
 	page, err := c.KeyPage(ctx, client.KeyQuery{WorkspaceID: workspace}, "", 20)
-	if err != nil || len(page.Data) == 0 || page.Data[0].ID != issued.ID {
-		return fmt.Errorf("list: %d keys, %w", len(page.Data), err)
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	if len(page.Data) == 0 || page.Data[0].ID != issued.ID {
+		return fmt.Errorf("list: of %d keys the first is not %s, the last one that was created", len(page.Data), issued.ID)
 	}
 	rotated, err := c.RotateKey(ctx, issued.ID, client.RotateKey{})
 	if err != nil {

@@ -70,7 +70,9 @@ func TestAnnounceFirstUsesSlowly(t *testing.T) {
 		t.Errorf("a look without the log gives %v", err)
 	}
 	w.flush(ids...)
-	other := ledger.NewAnnouncer(w.another(), few)
+	follower := ledgertest.Follow(t, w.log, w.clock.Now)
+	w.await(follower, ids...)
+	other := ledger.NewAnnouncer(w.recording(follower), few)
 	for range 10 {
 		w.look(other)
 	}
@@ -131,8 +133,14 @@ func (w *usedWorld) flush(keys ...uuid.UUID) {
 	if err := w.usage.Run(ctx); err != nil { // it flushes when it ends
 		w.t.Fatal(err)
 	}
+	w.await(w.state, keys...)
+}
+
+// await waits until a node has seen uses of keys.
+func (w *usedWorld) await(state *ledgertest.State, keys ...uuid.UUID) {
+	w.t.Helper()
 	for _, id := range keys {
-		if err := w.state.WaitForUses(w.ctx(), id, 1); err != nil {
+		if err := state.WaitForUses(w.ctx(), id, 1); err != nil {
 			w.t.Fatal(err)
 		}
 	}

@@ -109,11 +109,22 @@ func (x *trial) end(t *testing.T) {
 	}
 }
 
+// patient is a client that asks again: a node that was cut off, or started anew, may lack the ledger for a moment once more
+// after it was ready, when the cluster moves what it reads from.
+func patient(t *testing.T, n *clustertest.Node) *client.Client {
+	t.Helper()
+	c, err := client.New(n.URL, client.NewToken(clustertest.RootToken), client.WithRetries(12))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 // eventsOf is the whole ledger as a node shows it.
 func eventsOf(t *testing.T, n *clustertest.Node, least uint64) []client.Event {
 	t.Helper()
 	var list []client.Event
-	for e, err := range onNode(t, n).Events(t.Context(), client.EventQuery{}, client.MinSequence(least)) {
+	for e, err := range patient(t, n).Events(t.Context(), client.EventQuery{}, client.MinSequence(least)) {
 		if err != nil {
 			t.Fatalf("%s: %v", n.Name, err)
 		}
@@ -128,7 +139,7 @@ func (x *trial) sameViews(t *testing.T) {
 	views := make([]map[string][]byte, len(x.Nodes))
 	for deadline := time.Now().Add(clustertest.Patience); ; <-time.After(100 * time.Millisecond) {
 		for i, n := range x.Nodes {
-			views[i] = dump(t, onNode(t, n))
+			views[i] = dump(t, patient(t, n))
 		}
 		differ := slices.IndexFunc(views, func(v map[string][]byte) bool { return !maps.EqualFunc(v, views[0], bytes.Equal) })
 		if differ < 0 {
@@ -148,7 +159,7 @@ func (x *trial) sameHeads(t *testing.T) {
 	heads := make([]string, len(x.Nodes))
 	clustertest.Until(t, "all nodes to sign one head", func() bool {
 		for i, n := range x.Nodes {
-			head, _, err := onNode(t, n).Checkpoint(t.Context())
+			head, _, err := patient(t, n).Checkpoint(t.Context())
 			if err != nil {
 				t.Fatalf("%s: %v", n.Name, err)
 			}

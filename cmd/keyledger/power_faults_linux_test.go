@@ -35,7 +35,7 @@ func TestPowerCutOfNames(t *testing.T) {
 	x.progress(t, 10)
 	n := x.Nodes[0]
 	clustertest.Until(t, "a head with what was answered", func() bool {
-		head, _, err := onNode(t, n).Checkpoint(t.Context())
+		head, _, err := patient(t, n).Checkpoint(t.Context())
 		return err == nil && strings.Count(string(head), "\n") > 3 && x.history.Progress() > 10
 	})
 	x.cut(t, 1+x.rand.IntN(2000), 0)

@@ -88,6 +88,39 @@ func TestSlowDisks(t *testing.T) {
 	}
 }
 
+// TestSlowDisksOfAFollower: while the disk of a follower is slow, the other nodes answer as ever, once they have left it: nats-server
+// may have placed there what they read the ledger from.
+func TestSlowDisksOfAFollower(t *testing.T) {
+	x := newPowered(t, 3, powertest.Options{})
+	for range 3 {
+		slow := x.follower(t)
+		x.disks[x.index(slow)].Slow(1700 * time.Millisecond)
+		fast := x.Others(slow)
+		const patience, pause = 8 * time.Second, 5 * time.Second
+		var longest time.Duration // of what began after they had patience
+		for struck := time.Now(); time.Since(struck) < 2*patience; {
+			for i, n := range fast {
+				began := time.Now()
+				k, err := patient(t, n).CreateKey(t.Context(), client.CreateKey{Name: "on a fast node"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				v, err := patient(t, fast[1-i]).Verify(t.Context(), client.Verify{Token: k.Token}, client.MinSequence(k.Sequence))
+				if err != nil || !v.Valid {
+					t.Fatal(v.Code, err)
+				}
+				if began.Sub(struck) > patience {
+					longest = max(longest, time.Since(began))
+				}
+			}
+		}
+		x.disks[x.index(slow)].Slow(0)
+		if t.Logf("%s was slow, others took %v at most", slow.Name, longest); longest > pause {
+			t.Errorf("that is longer than %v", pause)
+		}
+	}
+}
+
 // TestFullDisks fills disks while a cluster is under traffic.
 func TestFullDisks(t *testing.T) {
 	x := newPowered(t, 3, powertest.Options{})

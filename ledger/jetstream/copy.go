@@ -165,7 +165,7 @@ func (l *Log) eachMessage(ctx context.Context, stream string, from uint64,
 	if from > last || info.CachedInfo().State.Msgs == 0 {
 		return finish(ctx)
 	}
-	f, err := openFeed(ctx, l.nc, l.js, stream, from)
+	f, err := openFeed(ctx, l.nc, l.js, stream, from, "")
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const (
 	heartbeat = 500 * time.Millisecond
 	// silence is how long a feed that hears nothing waits before it is given up.
 	silence = 3 * heartbeat
+	// feedPatience is how long the first consumer that a feed tries may take to be created; each further one has twice as long.
+	feedPatience = time.Second
 	// pullExpiry is how long one request for messages stands.
 	pullExpiry = 5 * time.Minute
 )
@@ -33,6 +35,7 @@ type feed struct {
 	nc       *nats.Conn
 	stream   string
 	consumer string
+	server   string // that has the consumer; empty: there is only one
 	inbox    string
 	sub      *nats.Subscription
 	in       chan *nats.Msg
@@ -42,10 +45,27 @@ type feed struct {
 	burst    []*nats.Msg
 }
 
-// openFeed begins a feed of a stream at the sequence from.
-func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream string, from uint64) (*feed, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
+// openFeed begins a feed of a stream at the sequence from. nats-server chooses any server that has the stream for its
+// consumer. When that server does not answer for a while, or is the one to avoid, another consumer is tried, which is
+// perhaps elsewhere.
+func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream string, from uint64, avoid string) (*feed, error) {
+	for wait := feedPatience; ; wait *= 2 {
+		limited, cancel := context.WithTimeout(ctx, wait)
+		f, err := newFeed(limited, nc, js, stream, from)
+		late := err != nil && limited.Err() != nil && ctx.Err() == nil
+		cancel()
+		unwanted := err == nil && avoid != "" && f.server == avoid
+		if wait > apiTimeout || !late && !unwanted {
+			return f, err
+		}
+		if unwanted {
+			f.close()
+		}
+	}
+}
+
+// newFeed creates the consumer of a feed.
+func newFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream string, from uint64) (*feed, error) {
 	consumer, err := js.CreateConsumer(ctx, stream, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       max(from, 1),
@@ -58,14 +78,18 @@ func openFeed(ctx context.Context, nc *nats.Conn, js jetstream.JetStream, stream
 	if err != nil {
 		return nil, fmt.Errorf("jetstream: consumer of %s: %w", stream, err)
 	}
+	info := consumer.CachedInfo()
 	f := &feed{
 		nc:       nc,
 		stream:   stream,
-		consumer: consumer.CachedInfo().Name,
+		consumer: info.Name,
 		inbox:    nc.NewInbox(),
 		in:       make(chan *nats.Msg, feedWindow+64), // and some status messages
 		silent:   time.NewTimer(silence),
 		received: max(from, 1) - 1,
+	}
+	if info.Cluster != nil {
+		f.server = info.Cluster.Leader
 	}
 	if f.sub, err = nc.ChanSubscribe(f.inbox, f.in); err != nil {
 		return nil, fmt.Errorf("jetstream: consumer of %s: %w", stream, err)

@@ -67,6 +67,7 @@ type tail struct {
 	end    uint64 // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
+	lag    lag
 	open   bool // the last message in batch is within an atomic batch, of which more follows
 }
 
@@ -75,7 +76,7 @@ func (t *tail) follow(ctx context.Context) error {
 	if err := t.reachable(ctx); err != nil {
 		return err
 	}
-	f, err := openFeed(ctx, t.log.nc, t.log.js, LedgerStream, t.next)
+	f, err := openFeed(ctx, t.log.nc, t.log.js, LedgerStream, t.next, t.lag.server)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errFeedLost, err)
 	}
@@ -101,6 +102,9 @@ func (t *tail) follow(ctx context.Context) error {
 		}
 		if err := t.deliver(); err != nil {
 			return err
+		}
+		if len(messages) == 0 && t.lag.over(time.Now(), f.server) {
+			return fmt.Errorf("%w: server %s is behind the leader", errFeedLost, f.server)
 		}
 	}
 }
@@ -132,6 +136,7 @@ func (t *tail) deliver() error {
 	if p := t.log.pulse; p != nil {
 		known := p.known()
 		b.Pending = max(known.last, t.end, last) - last
+		t.lag.seen(last+1, known)
 		if b.AsOf = known.at; b.AsOf.IsZero() {
 			b.AsOf = longAgo()
 		}

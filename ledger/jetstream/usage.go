@@ -37,7 +37,7 @@ func (l *Log) LastUsage(ctx context.Context) (uint64, error) {
 func (l *Log) TailUsage(ctx context.Context, from uint64, handle func(sequence uint64, data []byte) error) error {
 	next := max(from, 1)
 	return l.follow(ctx, func(ctx context.Context) error {
-		f, err := openFeed(ctx, l.nc, l.js, UsageStream, next)
+		f, err := openFeed(ctx, l.nc, l.js, UsageStream, next, "")
 		if err != nil {
 			return fmt.Errorf("%w: %w", errFeedLost, err)
 		}

@@ -13,7 +13,7 @@ import (
 const (
 	// pingSubject asks every server of an external NATS for its settings and state. It takes a user of the system account.
 	pingSubject = "$SYS.REQ.SERVER.PING.VARZ"
-	// pingTimeout bounds the wait for the first answer, pingSilence that for one more.
+	// pingTimeout bounds how long servers are asked for, pingSilence the wait for one more answer.
 	pingTimeout = 5 * time.Second
 	pingSilence = 500 * time.Millisecond
 )
@@ -48,7 +48,7 @@ func (v *varz) check() error {
 }
 
 // checkServers asks the servers of an external NATS how they keep streams, and refuses one that could lose what it has
-// acknowledged, or too few of them.
+// acknowledged, or too few of them. As a busy server may answer late, or not be heard on its routes yet, it asks again.
 func checkServers(ctx context.Context, system *nats.Conn, replicas int) error {
 	answers := make(chan *nats.Msg, 64)
 	inbox := system.NewRespInbox()
@@ -57,10 +57,26 @@ func checkServers(ctx context.Context, system *nats.Conn, replicas int) error {
 		return fmt.Errorf("jetstream: system account: %w", err)
 	}
 	defer sub.Unsubscribe()
-	if err := system.PublishRequest(pingSubject, inbox, nil); err != nil {
-		return fmt.Errorf("jetstream: system account: %w", err)
+	keeping := make(map[string]bool) // by their names
+	for began := time.Now(); time.Since(began) < pingTimeout; {
+		if err := system.PublishRequest(pingSubject, inbox, nil); err != nil {
+			return fmt.Errorf("jetstream: system account: %w", err)
+		}
+		if err := hearServers(ctx, answers, keeping); err != nil {
+			return err
+		}
+		if len(keeping) >= replicas {
+			return nil
+		}
 	}
-	keeping, wait := 0, pingTimeout
+	if len(keeping) == 0 {
+		return errors.New("jetstream: no server answers the user of --nats-system: is it one of the system account?")
+	}
+	return fmt.Errorf("jetstream: %d servers keep streams, %d replicas are asked for", len(keeping), replicas)
+}
+
+// hearServers checks what servers answer until no more come, and adds those that keep streams.
+func hearServers(ctx context.Context, answers <-chan *nats.Msg, keeping map[string]bool) error {
 	for {
 		select {
 		case m := <-answers:
@@ -72,16 +88,9 @@ func checkServers(ctx context.Context, system *nats.Conn, replicas int) error {
 				return err
 			}
 			if v.Data.JetStream.Config != nil {
-				keeping++
+				keeping[v.Server.Name] = true
 			}
-			wait = pingSilence
-		case <-time.After(wait):
-			switch {
-			case keeping == 0:
-				return errors.New("jetstream: no server answers the user of --nats-system: is it one of the system account?")
-			case keeping < replicas:
-				return fmt.Errorf("jetstream: %d servers keep streams, %d replicas are asked for", keeping, replicas)
-			}
+		case <-time.After(pingSilence):
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

@@ -128,21 +128,33 @@ type Memo interface {
 }
 
 // Reached waits until a log has a sequence, for as long as patience at most, and gives its last one: a new leader of a cluster
-// may tell where its log ends before it has all that its followers have.
+// may tell where its log ends before it has all that its followers have. It waits for a leader, too.
 func Reached(ctx context.Context, log Log, sequence uint64, patience time.Duration) (last uint64, err error) {
-	over := time.After(patience)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if last, err = log.Last(ctx); err != nil || last >= sequence {
-			return last, err
+	behind := fmt.Errorf("%w: it ends before %d", ErrUnavailable, sequence)
+	err = Patiently(ctx, patience, func() error {
+		if last, err = log.Last(ctx); err == nil && last < sequence {
+			return behind
+		}
+		return err
+	})
+	if errors.Is(err, behind) {
+		err = nil
+	}
+	return last, err
+}
+
+// Patiently does something again while it fails with ErrUnavailable, for as long as patience at most: a cluster that has just
+// been started is still electing its leaders.
+func Patiently(ctx context.Context, patience time.Duration, do func() error) error {
+	for began := time.Now(); ; {
+		err := do()
+		if !errors.Is(err, ErrUnavailable) || time.Since(began) >= patience {
+			return err
 		}
 		select {
-		case <-over:
-			return last, nil
 		case <-ctx.Done():
-			return last, ctx.Err()
-		case <-tick.C:
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

@@ -194,7 +194,7 @@ func (n *node) openLedger(ctx context.Context) error {
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
-	return n.personal.Use(ctx, n.events)
+	return ledger.Patiently(ctx, n.config.patience(), func() error { return n.personal.Use(ctx, n.events) })
 }
 
 // connectSystem connects to the system account of the external NATS, if a user of it is configured.

@@ -71,3 +71,17 @@ func TestMomentsCountTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestPendingIsWhatTheLeaderHas: what a consumer says is pending does not count where the leader is asked. One on a server
+// whose files were damaged counted messages that there are not; views that waited for these never were complete.
+func TestPendingIsWhatTheLeaderHas(t *testing.T) {
+	told := moment{at: time.Unix(1_000_000, 0), last: 12, leader: "n1"}
+	p := &pulse{}
+	p.hear(told)
+	p.hear(told)
+	var got ledger.Batch
+	counted := &tail{log: &Log{pulse: p}, next: 11, end: 25, handle: func(b ledger.Batch) error { got = b; return nil }}
+	if err := counted.deliver(); err != nil || got.Pending != 2 || !got.AsOf.Equal(told.at) {
+		t.Errorf("%d are pending as of %v, %v; want 2", got.Pending, got.AsOf, err)
+	}
+}

@@ -64,7 +64,7 @@ var errReconnected = errors.New("jetstream: reconnected")
 type tail struct {
 	log    *Log
 	next   uint64 // sequence of the next message to hand over
-	end    uint64 // the highest sequence known to be stored
+	end    uint64 // the highest sequence that is said to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
 	lag    lag
@@ -135,7 +135,7 @@ func (t *tail) deliver() error {
 	b := ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}
 	if p := t.log.pulse; p != nil {
 		known := p.known()
-		b.Pending = max(known.last, t.end, last) - last
+		b.Pending = max(known.last, last) - last
 		t.lag.seen(last+1, known)
 		if b.AsOf = known.at; b.AsOf.IsZero() {
 			b.AsOf = longAgo()

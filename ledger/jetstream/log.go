@@ -255,10 +255,10 @@ func (l *Log) api(ctx context.Context, subject string, request, answer any) erro
 		return fmt.Errorf("jetstream: answer on %s: %w", subject, err)
 	}
 	if head.Error != nil {
-		if head.Error.Status == 503 {
-			return unavailable(head.Error)
+		if head.Error.Code == codeNoMessage {
+			return head.Error
 		}
-		return head.Error
+		return unavailable(head.Error) // as of a server on which the stream is being made anew
 	}
 	if answer == nil {
 		return nil

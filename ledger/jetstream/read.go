@@ -76,8 +76,8 @@ func (l *Log) read(ctx context.Context, sequence uint64) (events.Message, error)
 		return m, lastErr
 	case sequence > 0 && sequence <= last:
 		return m, fmt.Errorf("%w: message %d is missing", ledger.ErrGap, sequence)
-	default:
-		return m, fmt.Errorf("jetstream: message %d: %w", sequence, err)
+	default: // who knows of it may be ahead of a new leader
+		return m, fmt.Errorf("%w: message %d: the log ends at %d", ledger.ErrUnavailable, sequence, last)
 	}
 }
 

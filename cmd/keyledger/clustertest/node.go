@@ -69,14 +69,22 @@ func (n *Node) Run(t testing.TB, args ...string) {
 	}()
 }
 
-// AwaitReady waits until it is ready.
+// AwaitReady waits until it is ready. What it says of itself until then is told when the test fails.
 func (n *Node) AwaitReady(t testing.TB) {
 	t.Helper()
+	var status int
+	var answer []byte
+	defer func() {
+		if status != http.StatusOK {
+			t.Logf("%s answers %d to /readyz: %s", n.Name, status, answer)
+		}
+	}()
 	Until(t, n.Name+" to be ready", func() bool {
 		if !n.Running() {
 			t.Fatalf("%s ended: %v\n%s", n.Name, n.failure, n.Log())
 		}
-		return n.Ready()
+		status, answer = n.get("/readyz")
+		return status == http.StatusOK
 	})
 }
 

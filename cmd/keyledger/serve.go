@@ -377,6 +377,9 @@ func (n *node) flushUsage(ctx context.Context) error {
 	return nil
 }
 
+// usePatience is how long a start waits for uses of keys. They are no reason not to serve.
+const usePatience = 10 * time.Second
+
 // catchUp waits until the views hold what the ledger and the log of uses hold now.
 func (n *node) catchUp(ctx context.Context) error {
 	last, err := n.events.Last(ctx)
@@ -390,7 +393,11 @@ func (n *node) catchUp(ctx context.Context) error {
 	if err := n.views.WaitFor(ctx, last); err != nil {
 		return err
 	}
-	if err := n.views.WaitForUses(ctx, lastUse); err != nil {
+	limited, cancel := context.WithTimeout(ctx, usePatience)
+	defer cancel()
+	if err := n.views.WaitForUses(limited, lastUse); err != nil && limited.Err() != nil && ctx.Err() == nil {
+		n.log.Warn("the last uses of keys are not known yet")
+	} else if err != nil {
 		return err
 	}
 	return n.awaitWord(ctx)

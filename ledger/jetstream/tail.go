@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 
 	"keyledger/events"
@@ -63,8 +64,9 @@ var errReconnected = errors.New("jetstream: reconnected")
 // tail is one reader of the ledger.
 type tail struct {
 	log    *Log
-	next   uint64 // sequence of the next message to hand over
-	end    uint64 // the highest sequence that is said to be stored
+	next   uint64    // sequence of the next message to hand over
+	read   uuid.UUID // id of the message before next; zero: it was not read by this tail
+	end    uint64    // the highest sequence that is said to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
 	lag    lag
@@ -144,6 +146,9 @@ func (t *tail) deliver() error {
 	if err := t.handle(b); err != nil {
 		return err
 	}
+	if n := len(t.batch); n > 0 {
+		t.read = t.batch[n-1].ID
+	}
 	t.next, t.batch, t.open = last+1, t.batch[:0], false
 	return nil
 }
@@ -182,7 +187,7 @@ func (t *tail) reachable(ctx context.Context) error {
 		}
 		if last = info.State.LastSeq; t.next <= last+1 {
 			t.end = max(t.end, last)
-			return nil
+			return t.unchanged(ctx)
 		}
 		if t.log.options.Replicas == 1 {
 			break
@@ -194,4 +199,20 @@ func (t *tail) reachable(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("%w: it ends at %d, and %d was read before", ledger.ErrGap, last, t.next-1)
+}
+
+// unchanged fails with ErrGap when the log holds another message than the last one that was read: it has lost what it had
+// acknowledged, and has taken others since.
+func (t *tail) unchanged(ctx context.Context) error {
+	if t.read == uuid.Nil {
+		return nil
+	}
+	m, err := t.log.getLeader(ctx, getRequest{Sequence: t.next - 1})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFeedLost, err)
+	}
+	if m.ID != t.read {
+		return fmt.Errorf("%w: message %d is %s, and %s was read before", ledger.ErrGap, m.Sequence, m.ID, t.read)
+	}
+	return nil
 }

@@ -91,3 +91,28 @@ func TestTailReconnects(t *testing.T) {
 		t.Fatalf("tail: %v", err)
 	}
 }
+
+// TestTailOfARewrittenLog: a log that lost what was read, and holds as many other events now, is not gone on with.
+func TestTailOfARewrittenLog(t *testing.T) {
+	s, _ := external(t)
+	l := openURL(t, s.ClientURL(), jetstream.Options{})
+	const n = 3
+	fill := func(l *jetstream.Log) {
+		for range n {
+			if _, err := l.Append(t.Context(), entry()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill(l)
+	err := l.Tail(t.Context(), 1, func(b ledger.Batch) error {
+		if len(b.Messages) > 0 && b.Messages[len(b.Messages)-1].Sequence == n {
+			wipe(t, s)
+			fill(openURL(t, s.ClientURL(), jetstream.Options{}))
+		}
+		return nil
+	})
+	if !errors.Is(err, ledger.ErrGap) {
+		t.Errorf("the tail ends with %v", err)
+	}
+}

@@ -62,7 +62,7 @@ func TestMigrate(t *testing.T) {
 	}
 	for _, n := range c.Nodes {
 		n.AwaitReady(t)
-		there := onNode(t, n)
+		there := patient(t, n)
 		if after := allEvents(t, there); !slices.Equal(before, after[:min(len(after), len(before))]) {
 			t.Fatalf("%s has other events:\n%s\n%s", n.Name, before, after)
 		}
@@ -73,7 +73,7 @@ func TestMigrate(t *testing.T) {
 			}
 		}
 	}
-	again, err := onNode(t, c.Nodes[2]).CreateKey(ctx, client.CreateKey{Name: "key-1", WorkspaceID: "acme"}, client.IdempotencyKey("key-1"))
+	again, err := patient(t, c.Nodes[2]).CreateKey(ctx, client.CreateKey{Name: "key-1", WorkspaceID: "acme"}, client.IdempotencyKey("key-1"))
 	if err != nil || again.ID != issued[1].ID {
 		t.Errorf("a repeat of a request of before gives %s, not %s: %v", again.ID, issued[1].ID, err)
 	}

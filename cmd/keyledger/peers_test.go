@@ -52,11 +52,11 @@ func TestCluster(t *testing.T) {
 func oneLedger(t *testing.T, c *clustertest.Cluster) {
 	ctx := t.Context()
 	for i, n := range c.Nodes {
-		issued, err := onNode(t, n).CreateKey(ctx, client.CreateKey{Name: fmt.Sprint("of ", n.Name)})
+		issued, err := patient(t, n).CreateKey(ctx, client.CreateKey{Name: fmt.Sprint("of ", n.Name)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		other := onNode(t, c.Nodes[(i+1)%len(c.Nodes)])
+		other := patient(t, c.Nodes[(i+1)%len(c.Nodes)])
 		v, err := other.Verify(ctx, client.Verify{Token: issued.Token}, client.MinSequence(issued.Sequence))
 		if err != nil || !v.Valid {
 			t.Fatalf("verify on another node: %v, %v", v.Code, err)
@@ -65,7 +65,7 @@ func oneLedger(t *testing.T, c *clustertest.Cluster) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v, err = onNode(t, n).Verify(ctx, client.Verify{Token: issued.Token}, client.MinSequence(revoked.Sequence))
+		v, err = patient(t, n).Verify(ctx, client.Verify{Token: issued.Token}, client.MinSequence(revoked.Sequence))
 		if err != nil || v.Code != client.KeyRevoked {
 			t.Fatalf("verify of what another node revoked: %v, %v", v.Code, err)
 		}
@@ -198,7 +198,7 @@ func (r *traffic) end(t *testing.T, c *clustertest.Cluster, prefix string) {
 		last = max(last, issued.Sequence)
 	}
 	for _, n := range c.Nodes {
-		on := onNode(t, n)
+		on := patient(t, n)
 		if _, err := on.KeyPage(t.Context(), client.KeyQuery{}, "", 1, client.MinSequence(last)); err != nil {
 			t.Fatalf("%s: %v", n.Name, err)
 		}
@@ -263,7 +263,7 @@ func aloneWithoutMajority(t *testing.T, c *clustertest.Cluster, alone *clusterte
 	t.Helper()
 	ctx := t.Context()
 	on := onNode(t, alone)
-	issued, err := on.CreateKey(ctx, client.CreateKey{Name: "before"})
+	issued, err := patient(t, alone).CreateKey(ctx, client.CreateKey{Name: "before"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,6 +297,7 @@ func aloneWithoutMajority(t *testing.T, c *clustertest.Cluster, alone *clusterte
 	for _, n := range c.Nodes {
 		n.AwaitReady(t)
 	}
+	on = patient(t, alone) // those that went on elect a leader once more
 	if v, err := on.Verify(ctx, client.Verify{Token: issued.Token}); err != nil || !v.Valid {
 		t.Fatalf("afterwards: %v, %v", v.Code, err)
 	}
@@ -311,7 +312,7 @@ func nodeAdded(t *testing.T, c *clustertest.Cluster) {
 	n.Start(t)
 	n.AwaitReady(t)
 	names := func(n *clustertest.Node) (list []string) {
-		for key, err := range onNode(t, n).Keys(t.Context(), client.KeyQuery{}) {
+		for key, err := range patient(t, n).Keys(t.Context(), client.KeyQuery{}) {
 			if err != nil {
 				t.Fatal(err)
 			}

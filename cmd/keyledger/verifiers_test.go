@@ -37,7 +37,7 @@ func verifiersAlone(t *testing.T, c *clustertest.Cluster) {
 	for _, n := range c.Nodes {
 		n.AwaitReady(t)
 	}
-	if _, err := onNode(t, alone).RevokeKey(ctx, key.ID, ""); err != nil {
+	if _, err := patient(t, alone).RevokeKey(ctx, key.ID, ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range verifiers {
@@ -52,7 +52,7 @@ func verifiersAlone(t *testing.T, c *clustertest.Cluster) {
 func verifiersOf(t *testing.T, n *clustertest.Node, count int) (key client.Issued, verifiers []*client.Verifier) {
 	t.Helper()
 	ctx := t.Context()
-	on := onNode(t, n)
+	on := patient(t, n)
 	reader, err := on.CreateKey(ctx, client.CreateKey{Name: "verifier", Scopes: []string{"ledger:events:read", "ledger:keys:verify"}})
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,8 @@ func TestPendingIsWhatTheLeaderHas(t *testing.T) {
 	p.hear(told)
 	p.hear(told)
 	var got ledger.Batch
-	counted := &tail{log: &Log{pulse: p}, next: 11, end: 25, handle: func(b ledger.Batch) error { got = b; return nil }}
+	counted := &tail{log: &Log{pulse: p}, next: 11, handle: func(b ledger.Batch) error { got = b; return nil }}
+	counted.stored(10, 15)
 	if err := counted.deliver(); err != nil || got.Pending != 2 || !got.AsOf.Equal(told.at) {
 		t.Errorf("%d are pending as of %v, %v; want 2", got.Pending, got.AsOf, err)
 	}

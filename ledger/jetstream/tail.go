@@ -66,7 +66,7 @@ type tail struct {
 	log    *Log
 	next   uint64    // sequence of the next message to hand over
 	read   uuid.UUID // id of the message before next; zero: it was not read by this tail
-	end    uint64    // the highest sequence that is said to be stored
+	end    uint64    // the highest sequence known to be stored
 	handle func(ledger.Batch) error
 	batch  []events.Message
 	lag    lag
@@ -121,7 +121,7 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 		return t.gap(ctx, f.received+1, sequence)
 	}
 	f.received = sequence
-	t.end = max(t.end, sequence+pending)
+	t.stored(sequence, pending)
 	e, err := incoming(m.Subject, sequence, m.Header, m.Data)
 	if err != nil {
 		return err
@@ -131,13 +131,22 @@ func (t *tail) take(ctx context.Context, f *feed, m *nats.Msg) error {
 	return nil
 }
 
+// stored notes how far the log goes, as the delivery of a message tells. What its server counts as pending is not believed
+// where the leader is asked: one whose files were damaged counts messages that there are not.
+func (t *tail) stored(sequence, pending uint64) {
+	if t.log.pulse != nil {
+		pending = 0
+	}
+	t.end = max(t.end, sequence+pending)
+}
+
 // deliver hands over the batch.
 func (t *tail) deliver() error {
 	last := t.next - 1 + uint64(len(t.batch))
 	b := ledger.Batch{Messages: t.batch, Pending: max(t.end, last) - last}
 	if p := t.log.pulse; p != nil {
 		known := p.known()
-		b.Pending = max(known.last, last) - last
+		b.Pending = max(known.last, t.end, last) - last
 		t.lag.seen(last+1, known)
 		if b.AsOf = known.at; b.AsOf.IsZero() {
 			b.AsOf = longAgo()

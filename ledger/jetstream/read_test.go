@@ -4,8 +4,6 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/nats-io/nats.go"
-
 	"keyledger/ledger"
 	"keyledger/ledger/jetstream"
 )
@@ -21,18 +19,7 @@ func TestReadsAreUnavailable(t *testing.T) {
 	if _, err := l.Read(t.Context(), 2); !errors.Is(err, ledger.ErrUnavailable) {
 		t.Errorf("a message beyond the end: %v", err)
 	}
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := nc.JetStream()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteStream(jetstream.LedgerStream); err != nil {
-		t.Fatal(err)
-	}
+	wipe(t, s)
 	for name, read := range map[string]func() error{
 		"Last": func() error { _, err := l.Last(t.Context()); return err },
 		"Read": func() error { _, err := l.Read(t.Context(), 1); return err },

@@ -20,7 +20,7 @@ type lag struct {
 
 // seen notes that the feed has brought everything before next, when last was known to be stored at a moment.
 func (l *lag) seen(next uint64, known moment) {
-	if l.wanted != 0 && l.wanted < next {
+	if l.wanted < next {
 		l.wanted = 0
 	}
 	switch {

@@ -38,8 +38,13 @@ func TestFaults(t *testing.T) {
 				if refusal(t, &a); a.Status != 503 || a.Header.Get("Retry-After") == "" || a.Header.Get("X-Should-Retry") != r[3] {
 					t.Errorf("%s %s: %d %v", r[0], r[1], a.Status, a.Header)
 				}
-				if stored := w.Events(t) > before; stored != test.fault.Applied {
+				after := w.Events(t)
+				if stored := after > before; stored != test.fault.Applied {
 					t.Errorf("%s %s: stored is %v", r[0], r[1], stored)
+				}
+				// What a command does not know of, the log refuses: the next one is not to meet this one's event.
+				if err := w.State.WaitFor(t.Context(), after); err != nil {
+					t.Fatal(err)
 				}
 			}
 		})

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,25 +23,8 @@ import (
 // cluster starts three nats-servers that sync every write, and gives them when they have a leader.
 func cluster(t testing.TB) []*server.Server {
 	t.Helper()
-	routes, ports := freePorts(t, 3)
-	servers := make([]*server.Server, len(ports))
-	for i := range servers {
-		s, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true,
-			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 1 << 28,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: ports[i]},
-			Routes:  routes,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		go s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		servers[i] = s
-	}
-	for _, s := range servers {
-		until(t, "a server to listen", func() bool { return s.ReadyForConnections(time.Second) })
-	}
+	routes, _ := freePorts(t, 3)
+	servers := members(t, routes, 3)
 	until(t, "a leader", func() bool {
 		for _, s := range servers {
 			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == len(servers) {
@@ -48,6 +33,33 @@ func cluster(t testing.TB) []*server.Server {
 		}
 		return false
 	})
+	return servers
+}
+
+// members starts the last n servers of a cluster, and gives them when they listen.
+func members(t testing.TB, routes []*url.URL, n int) (servers []*server.Server) {
+	t.Helper()
+	for _, route := range routes[len(routes)-n:] {
+		port, err := strconv.Atoi(route.Port())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := server.NewServer(&server.Options{
+			ServerName: "n" + route.Port(), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true,
+			JetStream: true, StoreDir: t.TempDir(), SyncAlways: true, JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 1 << 28,
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+			Routes:  routes,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go s.Start()
+		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+		servers = append(servers, s)
+	}
+	for _, s := range servers {
+		until(t, "a server to listen", func() bool { return s.ReadyForConnections(time.Second) })
+	}
 	return servers
 }
 
@@ -104,6 +116,34 @@ func TestClusterConformance(t *testing.T) {
 		wipe(t, servers[0])
 		return openURL(t, servers[n%3].ClientURL(), jetstream.Options{Replicas: 3})
 	})
+}
+
+// TestOpenWhileServersCome: a start beside the servers of a cluster waits for the last of them, but not for ever.
+func TestOpenWhileServersCome(t *testing.T) {
+	routes, _ := freePorts(t, 3)
+	first := members(t, routes[:2], 2)
+	until(t, "a leader", func() bool { return first[0].JetStreamIsLeader() || first[1].JetStreamIsLeader() })
+	open := func() error {
+		nc, err := jetstream.Connect(t.Context(), jetstream.ConnectOptions{URL: first[0].ClientURL()})
+		if err != nil {
+			return err
+		}
+		defer nc.Close()
+		l, err := jetstream.Open(t.Context(), nc, jetstream.Options{Replicas: 3})
+		if err == nil {
+			l.Close()
+		}
+		return err
+	}
+	if err := open(); err == nil || !strings.Contains(err.Error(), "no suitable peers") {
+		t.Fatalf("without the third server: %v", err)
+	}
+	opened := make(chan error, 1)
+	go func() { opened <- open() }()
+	members(t, routes, 1)
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestClusterVault: what is replaced is destroyed by all three servers.

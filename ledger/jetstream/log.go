@@ -186,8 +186,13 @@ func (l *Log) staging() *staging {
 // ensure makes or checks what is stored.
 func (l *Log) ensure(ctx context.Context) error {
 	needed := ledgerConfig(&l.options)
-	patient := l.peer() != nil
-	stream, err := ensureStream(ctx, l.js, needed, patient)
+	patience := ctx // the other peers may be started any time
+	if l.peer() == nil {
+		var cancel context.CancelFunc
+		patience, cancel = context.WithTimeout(ctx, peersTimeout)
+		defer cancel()
+	}
+	stream, err := ensureStream(ctx, patience, l.js, needed)
 	if err != nil {
 		return err
 	}
@@ -199,20 +204,20 @@ func (l *Log) ensure(ctx context.Context) error {
 		return err
 	}
 	for _, other := range []jetstream.StreamConfig{usageConfig(&l.options), headsConfig(&l.options)} {
-		if _, err := ensureStream(ctx, l.js, other, patient); err != nil {
+		if _, err := ensureStream(ctx, patience, l.js, other); err != nil {
 			return err
 		}
 	}
-	if err := l.ensureReads(ctx, patient); err != nil {
+	if err := l.ensureReads(ctx, patience); err != nil {
 		return err
 	}
-	if l.notes, err = ensureStream(ctx, l.js, deliveryConfig(&l.options), patient); err != nil {
+	if l.notes, err = ensureStream(ctx, patience, l.js, deliveryConfig(&l.options)); err != nil {
 		return err
 	}
-	if err := l.openVault(ctx, patient); err != nil {
+	if err := l.openVault(ctx, patience); err != nil {
 		return err
 	}
-	err = persist(ctx, patient, func(ctx context.Context) (err error) {
+	err = persist(ctx, patience, func(ctx context.Context) (err error) {
 		l.memo, err = l.js.CreateOrUpdateKeyValue(ctx, memoConfig(&l.options))
 		return err
 	})

@@ -39,12 +39,12 @@ func readsConfig(o *Options) jetstream.StreamConfig {
 
 // ensureReads makes the stream of reads, if reads are recorded, or checks the one there is, and gives it the retention that
 // is asked for.
-func (l *Log) ensureReads(ctx context.Context, patient bool) error {
+func (l *Log) ensureReads(ctx, patience context.Context) error {
 	if l.options.Reads == 0 {
 		return nil
 	}
 	needed := readsConfig(&l.options)
-	stream, err := ensureStream(ctx, l.js, needed, patient)
+	stream, err := ensureStream(ctx, patience, l.js, needed)
 	if err != nil {
 		return err
 	}

@@ -108,9 +108,9 @@ func memoConfig(o *Options) jetstream.KeyValueConfig {
 }
 
 // ensureStream makes the stream or gives the one there is. It tries until ctx ends: a cluster may still be electing.
-// patient says that it may be waited for more servers too.
-func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.StreamConfig, patient bool) (s jetstream.Stream, err error) {
-	err = persist(ctx, patient, func(ctx context.Context) error {
+// Servers that it lacks it awaits until patience ends.
+func ensureStream(ctx, patience context.Context, js jetstream.JetStream, c jetstream.StreamConfig) (s jetstream.Stream, err error) {
+	err = persist(ctx, patience, func(ctx context.Context) error {
 		s, err = js.Stream(ctx, c.Name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s, err = js.CreateStream(ctx, c)
@@ -126,13 +126,17 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, c jetstream.Strea
 // makeTimeout bounds one attempt to make a stream or a bucket: a request whose leader changes is not answered.
 const makeTimeout = 2 * time.Second
 
-// persist repeats what may succeed when it is repeated, until ctx ends.
-func persist(ctx context.Context, patient bool, do func(context.Context) error) error {
+// peersTimeout is how long the start of a node waits for servers of an external cluster that a stream needs, and that may
+// still be starting themselves.
+const peersTimeout = 10 * time.Second
+
+// persist repeats what may succeed when it is repeated until ctx ends, and what lacks servers until patience ends.
+func persist(ctx, patience context.Context, do func(context.Context) error) error {
 	for {
 		limited, cancel := context.WithTimeout(ctx, makeTimeout)
 		err := do(limited)
 		cancel()
-		if err == nil || !transient(err) && !(patient && lacksPeers(err)) {
+		if err == nil || !transient(err) && (patience.Err() != nil || !lacksPeers(err)) {
 			return err
 		}
 		select {

@@ -55,8 +55,8 @@ func checkVault(stored *jetstream.StreamConfig) error {
 }
 
 // openVault makes or checks the stream.
-func (l *Log) openVault(ctx context.Context, patient bool) (err error) {
-	if l.vault, err = ensureStream(ctx, l.js, vaultConfig(&l.options), patient); err != nil {
+func (l *Log) openVault(ctx, patience context.Context) (err error) {
+	if l.vault, err = ensureStream(ctx, patience, l.js, vaultConfig(&l.options)); err != nil {
 		return err
 	}
 	return checkVault(&l.vault.CachedInfo().Config)

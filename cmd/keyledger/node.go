@@ -114,6 +114,7 @@ func (n *node) start(ctx context.Context) error {
 		{"making the API", n.newAPI},
 		{"following the ledger", n.follow},
 		{"catching up with the ledger", n.catchUp},
+		{"awaiting the replicas of this peer", n.awaitReplicas},
 		{"comparing the ledger with its last head", n.checkHeads},
 		{"making the root key", n.makeRoot},
 		{"signing the head of the ledger", n.signHeads},

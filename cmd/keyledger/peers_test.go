@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,6 +40,7 @@ func TestCluster(t *testing.T) {
 		{"RollingRestart", rollingRestart},
 		{"LeaderKilled", leaderKilled},
 		{"NoMajority", noMajority},
+		{"DamagedSnapshots", damagedSnapshots},
 		{"VerifiersAlone", verifiersAlone},
 		{"NodeAdded", nodeAdded},
 		{"OtherFolders", otherFolders},
@@ -304,6 +307,42 @@ func aloneWithoutMajority(t *testing.T, c *clustertest.Cluster, alone *clusterte
 	if _, err := on.CreateKey(ctx, client.CreateKey{Name: "after"}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// damagedSnapshots: a peer that takes no part in its Raft groups, since their snapshots are damaged, is not ready and says why.
+func damagedSnapshots(t *testing.T, c *clustertest.Cluster) {
+	n := c.Nodes[0]
+	n.Stop(t)
+	snapshots, err := filepath.Glob(filepath.Join(n.Data, "nats/jetstream/$SYS/_js_/S-R3F-*/snapshots/*"))
+	if err != nil || len(snapshots) == 0 {
+		t.Fatalf("there are no snapshots: %v", err)
+	}
+	whole := make([][]byte, len(snapshots))
+	for i, path := range snapshots {
+		if whole[i], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, int64(len(whole[i])/2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.Start(t)
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(n.Log(), "group node missing"); <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("the node does not say what it lacks, and is ready: %v", n.Ready())
+		}
+	}
+	if status := n.Status("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d", status)
+	}
+	n.Stop(t)
+	for i, path := range snapshots {
+		if err := os.WriteFile(path, whole[i], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.Start(t)
+	n.AwaitReady(t)
 }
 
 // nodeAdded adds a node: when it is ready it shows everything.

@@ -377,48 +377,6 @@ func (n *node) flushUsage(ctx context.Context) error {
 	return nil
 }
 
-// usePatience is how long a start waits for uses of keys. They are no reason not to serve.
-const usePatience = 10 * time.Second
-
-// catchUp waits until the views hold what the ledger and the log of uses hold now.
-func (n *node) catchUp(ctx context.Context) error {
-	last, err := n.events.Last(ctx)
-	if err != nil {
-		return err
-	}
-	lastUse, err := n.events.LastUsage(ctx)
-	if err != nil {
-		return err
-	}
-	if err := n.views.WaitFor(ctx, last); err != nil {
-		return err
-	}
-	limited, cancel := context.WithTimeout(ctx, usePatience)
-	defer cancel()
-	if err := n.views.WaitForUses(limited, lastUse); err != nil && limited.Err() != nil && ctx.Err() == nil {
-		n.log.Warn("the last uses of keys are not known yet")
-	} else if err != nil {
-		return err
-	}
-	return n.awaitWord(ctx)
-}
-
-// awaitWord waits until the views have heard from the ledger lately: before that, every token is refused as stale.
-func (n *node) awaitWord(ctx context.Context) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for time.Since(n.views.Heard()) > n.config.maxStaleness {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-n.failed:
-			return err
-		case <-tick.C:
-		}
-	}
-	return nil
-}
-
 // destroyErased destroys the keys of what the ledger says is erased, before anything is served: a node may have died in
 // between. Then it does so as the ledger says it.
 func (n *node) destroyErased(ctx context.Context) error {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,12 +64,12 @@ type Server struct {
 
 	subscribers atomic.Pointer[Subscribers] // nil: nobody else may connect
 
-	trouble atomic.Pointer[error] // why nothing can be stored now
-	spent   atomic.Bool           // the nats-server has shut its JetStream down for want of room
-	left    atomic.Int64          // bytes that may be stored until the next look at the room
-	failed  chan error
-	stop    context.CancelFunc
-	watched chan struct{} // closed when the watch has ended
+	trouble  atomic.Pointer[error] // why nothing can be stored now
+	spent    atomic.Bool           // the nats-server has shut its JetStream down for want of room
+	left     atomic.Int64          // bytes that may be stored until the next look at the room
+	failed   chan error
+	stop     context.CancelFunc
+	watching sync.WaitGroup
 }
 
 // Embed starts a nats-server in this process on a data folder, which it marks as that of a standalone server or of the
@@ -94,7 +95,6 @@ func Embed(o EmbedOptions) (*Server, error) {
 		token:   rand.Text(),
 		lock:    flock.New(filepath.Join(o.Dir, "nats.lock")),
 		failed:  make(chan error, 1),
-		watched: make(chan struct{}),
 	}
 	if locked, err := s.lock.TryLock(); err != nil {
 		return nil, fmt.Errorf("jetstream: data folder: %w", err)
@@ -116,7 +116,10 @@ func Embed(o EmbedOptions) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.check()
-	go s.watch(ctx)
+	s.watching.Go(func() { s.watch(ctx) })
+	if o.Peer != nil {
+		s.watching.Go(func() { s.watchDisk(ctx) })
+	}
 	return s, nil
 }
 
@@ -229,7 +232,7 @@ func (s *Server) Addr() net.Addr {
 // Shutdown stops the server and returns when its store is closed.
 func (s *Server) Shutdown() {
 	s.stop()
-	<-s.watched
+	s.watching.Wait()
 	s.halt()
 	s.staging.close()
 	_ = s.lock.Close()

@@ -13,15 +13,14 @@ import (
 	"keyledger/ledger/jetstream"
 )
 
-// TestPeerWithGap: a peer whose replica of the ledger lacks a message ends, though nothing but that replica tells of it.
-func TestPeerWithGap(t *testing.T) {
+// embedded starts three peers in this process, and gives a connection to the last of them.
+func embedded(t *testing.T) (peers []*jetstream.Server, nc *nats.Conn) {
+	t.Helper()
 	routes, _ := freePorts(t, 3)
 	var addresses []string
 	for _, route := range routes {
 		addresses = append(addresses, route.Host)
 	}
-	var peers []*jetstream.Server
-	var nc *nats.Conn
 	for i, address := range addresses {
 		s, err := jetstream.Embed(jetstream.EmbedOptions{Dir: t.TempDir(), Peer: &jetstream.PeerOptions{
 			Cluster: "c", Node: fmt.Sprint("n", i), Listen: address, Routes: addresses, Secret: []byte("the secret that the peers of a cluster share"),
@@ -36,6 +35,12 @@ func TestPeerWithGap(t *testing.T) {
 		}
 		t.Cleanup(nc.Close)
 	}
+	return peers, nc
+}
+
+// TestPeerWithGap: a peer whose replica of the ledger lacks a message ends, though nothing but that replica tells of it.
+func TestPeerWithGap(t *testing.T) {
+	peers, nc := embedded(t)
 	js, err := natsjs.New(nc)
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,6 @@ var errNoRoom = errors.New("jetstream: no room")
 // watch keeps the answer to Writable. A stream whose write failed stops for good, so once there is room again the
 // nats-server is started anew.
 func (s *Server) watch(ctx context.Context) {
-	defer close(s.watched)
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
 	var started time.Time

@@ -131,7 +131,7 @@ type Memo interface {
 // may tell where its log ends before it has all that its followers have. It waits for a leader, too.
 func Reached(ctx context.Context, log Log, sequence uint64, patience time.Duration) (last uint64, err error) {
 	behind := fmt.Errorf("%w: it ends before %d", ErrUnavailable, sequence)
-	err = Patiently(ctx, patience, func() error {
+	err = patiently(ctx, patience, func() error {
 		if last, err = log.Last(ctx); err == nil && last < sequence {
 			return behind
 		}
@@ -143,9 +143,9 @@ func Reached(ctx context.Context, log Log, sequence uint64, patience time.Durati
 	return last, err
 }
 
-// Patiently does something again while it fails with ErrUnavailable, for as long as patience at most: a cluster that has just
+// patiently does something again while it fails with ErrUnavailable, for as long as patience at most: a cluster that has just
 // been started is still electing its leaders.
-func Patiently(ctx context.Context, patience time.Duration, do func() error) error {
+func patiently(ctx context.Context, patience time.Duration, do func() error) error {
 	for began := time.Now(); ; {
 		err := do()
 		if !errors.Is(err, ErrUnavailable) || time.Since(began) >= patience {

@@ -33,10 +33,14 @@ func TestReached(t *testing.T) {
 	}
 }
 
-func TestPatientlyEndsWithItsContext(t *testing.T) {
+func TestReachedEndsWithItsContext(t *testing.T) {
+	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := ledger.Patiently(ctx, time.Hour, func() error { cancel(); return ledger.ErrUnavailable })
-	if !errors.Is(err, context.Canceled) {
+	w.log.Inject(func(context.Context, ledgertest.Op) ledgertest.Fault {
+		cancel()
+		return ledgertest.Fault{Err: ledger.ErrUnavailable}
+	})
+	if _, err := ledger.Reached(ctx, w.log, 1, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }

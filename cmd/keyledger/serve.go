@@ -194,7 +194,7 @@ func (n *node) openLedger(ctx context.Context) error {
 	for _, what := range n.events.Unverified() {
 		n.log.Warn("it cannot be checked from here", "what", what)
 	}
-	return ledger.Patiently(ctx, n.config.patience(), func() error { return n.personal.Use(ctx, n.events) })
+	return n.persist(func(ctx context.Context) error { return n.personal.Use(ctx, n.events) })(ctx)
 }
 
 // connectSystem connects to the system account of the external NATS, if a user of it is configured.

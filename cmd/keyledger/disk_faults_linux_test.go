@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,9 @@ func (x *powered) free(t *testing.T, _ *trial) {
 func TestSlowDisks(t *testing.T) {
 	x := newPowered(t, 3, powertest.Options{})
 	x.each(t, x.slowDisks())
+	for _, n := range x.Nodes {
+		t.Logf("%s let others lead: %d streams", n.Name, strings.Count(n.Log(), "another one is to lead"))
+	}
 	for _, n := range x.Nodes {
 		x.replayed(t, n)
 	}

@@ -57,7 +57,7 @@ func newTrial(t *testing.T, o clustertest.Options) *trial {
 	seed := seeded(t)
 	links := clustertest.NewLinks(t)
 	o.Route = links.Route
-	o.Args = append(o.Args, "--max-staleness", staleness.String(), "--log-level", "error",
+	o.Args = append(o.Args, "--max-staleness", staleness.String(), "--log-level", "warn",
 		"--first-used-rate", "0") // nothing is stored by itself
 	c := clustertest.Start(t, o)
 	return &trial{Cluster: c, links: links, seed: seed, rand: rand.New(rand.NewPCG(seed, 0))}

@@ -14,8 +14,9 @@ func TestPace(t *testing.T) {
 	const slow, fast = 2 * time.Second, 2 * time.Millisecond
 	var p jetstream.Pace
 	for i, probe := range []struct {
-		at, took time.Duration
-		yields   bool
+		at     int64 // seconds
+		took   time.Duration
+		yields bool
 	}{
 		{0, slow, false}, {1, fast, false}, {2, slow, false}, {3, slow, true}, // once is chance
 		{4, slow, false}, {12, slow, false}, {13, slow, true}, // 10 s after that
@@ -23,7 +24,7 @@ func TestPace(t *testing.T) {
 		{34, fast, false}, {35, slow, false}, {72, slow, false}, {73, slow, true}, // 40 s, however fast it was for a moment
 		{74, slow, false}, {83, slow, true}, // since it was fast, the pauses begin anew
 	} {
-		if yields := p.Yields(time.Unix(0, 0).Add(probe.at*time.Second), probe.took); yields != probe.yields {
+		if yields := p.Yields(time.Unix(probe.at, 0), probe.took); yields != probe.yields {
 			t.Errorf("probe %d, after %d s: %v", i, probe.at, yields)
 		}
 	}

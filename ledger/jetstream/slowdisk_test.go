@@ -28,16 +28,18 @@ func TestPace(t *testing.T) {
 			t.Errorf("probe %d, after %d s: %v", i, probe.at, yields)
 		}
 	}
-	most := time.Unix(1000, 0)
-	for range 10 {
-		for !p.Yields(most, slow) {
-			most = most.Add(time.Second)
+	now := time.Unix(1000, 0)
+	next := func() time.Time {
+		for !p.Yields(now, slow) {
+			now = now.Add(time.Second)
 		}
+		return now
 	}
-	last := most
-	for most = most.Add(time.Second); !p.Yields(most, slow); most = most.Add(time.Second) {
+	for range 10 {
+		next()
 	}
-	if pause := most.Sub(last); pause != 5*time.Minute {
+	last := next()
+	if pause := next().Sub(last); pause != 5*time.Minute {
 		t.Errorf("the pauses grow to %v", pause)
 	}
 }

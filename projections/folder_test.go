@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyledger/ledger"
+	"keyledger/ledger/ledgertest"
 	"keyledger/projections"
 )
 
@@ -293,5 +295,27 @@ func TestProgress(t *testing.T) {
 	v.Report(3 * time.Second)
 	if len(reports) != 2 || !strings.Contains(out.String(), "testing") {
 		t.Errorf("what takes three seconds is reported as %v, and logged as %s", reports, &out)
+	}
+}
+
+// TestBuilding: views that lack what the ledger held when they began are said to be building, and no longer than that.
+func TestBuilding(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	log, _ := filled(t, 20)
+	goOn := make(chan struct{})
+	log.Inject(func(_ context.Context, op ledgertest.Op) ledgertest.Fault {
+		if op == ledgertest.OpTail {
+			<-goOn
+		}
+		return ledgertest.Fault{}
+	})
+	v := run(t, open(t, projections.Options{FS: vfs.NewMem(), Metrics: registry}), log)
+	for metric(t, registry, "keyledger_views_building") != 1 {
+		time.Sleep(time.Millisecond) // until they have begun
+	}
+	close(goOn)
+	v.catchUp(t, 0)
+	if metric(t, registry, "keyledger_views_building") != 0 {
+		t.Error("they are still said to be building")
 	}
 }

@@ -47,7 +47,7 @@ func newMetrics(v *Views) *metrics {
 	gauge("keys", "Keys in the views.",
 		func() float64 { return float64(v.keys.Load()) })
 	gauge("building", "1 while the views come to what the ledger held when they began to follow it.",
-		func() float64 { return truth(v.building.Load()) })
+		func() float64 { return truth(v.Position() < v.goal.Load()) })
 	gauge("disk_full", "1 while the views wait for space on their disk.",
 		func() float64 { return truth(v.diskFull.Load()) })
 	if v.table != nil {

@@ -182,7 +182,7 @@ func reuse(used <-chan *burst) *burst {
 func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) error {
 	from := min(v.Position(), last)
 	catchUp := v.progress("building views", last-from)
-	v.building.Store(from < last)
+	v.goal.Store(last)
 	for b := range bursts {
 		waiting := []*burst{b}
 		for n := len(b.events); n < maxCommit && len(bursts) > 0; n += len(b.events) {
@@ -207,7 +207,6 @@ func (v *Views) write(last uint64, bursts <-chan *burst, used chan<- *burst) err
 		} else if catchUp != nil {
 			catchUp.end()
 			catchUp = nil
-			v.building.Store(false)
 		}
 	}
 	return nil

@@ -93,8 +93,8 @@ type Views struct {
 	uses       atomic.Uint64 // position in the log of uses
 	useWaiters waiters
 
-	broken   chan error  // what Pebble could not do in the background
-	building atomic.Bool // Run has not yet reached what the log had when it began
+	broken   chan error    // what Pebble could not do in the background
+	goal     atomic.Uint64 // what the log had when Run began
 	diskFull atomic.Bool
 	dirty    atomic.Bool // changes were committed since the last flush
 }

@@ -33,15 +33,9 @@ func (n *node) catchUp(ctx context.Context) error {
 
 // awaitWord waits until the views have heard from the ledger lately: before that, every token is refused as stale.
 func (n *node) awaitWord(ctx context.Context) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
 	for time.Since(n.views.Heard()) > n.config.maxStaleness {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-n.failed:
+		if err := n.pause(ctx, time.Millisecond); err != nil {
 			return err
-		case <-tick.C:
 		}
 	}
 	return nil
@@ -53,8 +47,6 @@ func (n *node) awaitReplicas(ctx context.Context) error {
 	if n.server == nil {
 		return nil
 	}
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
 	began, told := time.Now(), ""
 	for {
 		behind := n.server.Behind()
@@ -66,12 +58,8 @@ func (n *node) awaitReplicas(ctx context.Context) error {
 				"give it a new folder and --node-name", "error", text)
 			told = text
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case err := <-n.failed:
+		if err := n.pause(ctx, 50*time.Millisecond); err != nil {
 			return err
-		case <-tick.C:
 		}
 	}
 }

@@ -29,13 +29,21 @@ func (n *node) persist(step func(context.Context) error) func(context.Context) e
 				n.log.Warn("the start waits for the ledger", "error", err)
 				told = true
 			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case err := <-n.failed:
+			if err := n.pause(ctx, persistPause); err != nil {
 				return err
-			case <-time.After(persistPause):
 			}
 		}
+	}
+}
+
+// pause lets some time pass before the start looks again. It fails when ctx ends or a part of the node has failed.
+func (n *node) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-n.failed:
+		return err
+	case <-time.After(d):
+		return nil
 	}
 }
